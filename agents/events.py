@@ -1,0 +1,139 @@
+"""What happens to agents."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from audit.events import Event, News
+
+LIFECYCLE = "caracal.agents.lifecycle"
+REVOKE = "caracal.sessions.revoke"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentEvent(Event):
+    """Something about one agent. ``transition`` is the row's counter after it."""
+
+    entity_type: ClassVar[str] = "agents"
+    verb: ClassVar[str]
+
+    parent_id: str | None
+    transition: int = 0
+
+    def _lifecycle(self, key: str, **more: Any) -> News:
+        payload = {
+            "event": self.verb,
+            "zone_id": self.zone_id,
+            "agent_session_id": self.entity_id,
+            "parent_id": self.parent_id,
+            **more,
+        }
+        return News(LIFECYCLE, payload, "coordinator", key)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentSpawned(AgentEvent):
+    """An agent began."""
+
+    name: ClassVar[str] = "agent.spawned"
+    verb: ClassVar[str] = "spawn"
+    sentence: ClassVar[str] = "An agent was spawned."
+
+    application_id: str
+    subject_session_id: str
+    lifecycle: str
+    depth: int
+
+    def summary(self) -> dict[str, Any]:
+        return {
+            "application_id": self.application_id,
+            "parent_id": self.parent_id,
+            "lifecycle": self.lifecycle,
+            "depth": self.depth,
+        }
+
+    def news(self) -> list[News]:
+        key = f"spawn:{self.entity_id}"
+        return [self._lifecycle(key, application_id=self.application_id)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentSuspended(AgentEvent):
+    """An agent was suspended; its authority rests until it is resumed."""
+
+    name: ClassVar[str] = "agent.suspended"
+    verb: ClassVar[str] = "suspend"
+    sentence: ClassVar[str] = "An agent was suspended."
+
+    reason: str
+    affected: int = 1
+
+    def summary(self) -> dict[str, Any]:
+        return {"agents": self.affected}
+
+    def news(self) -> list[News]:
+        key = f"suspend:{self.entity_id}:{self.transition}"
+        return [self._lifecycle(key, reason=self.reason)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentResumed(AgentEvent):
+    """A suspended agent is active again."""
+
+    name: ClassVar[str] = "agent.resumed"
+    verb: ClassVar[str] = "resume"
+    sentence: ClassVar[str] = "An agent was resumed."
+
+    affected: int = 1
+
+    def summary(self) -> dict[str, Any]:
+        return {"agents": self.affected}
+
+    def news(self) -> list[News]:
+        return [self._lifecycle(f"resume:{self.entity_id}:{self.transition}")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentTerminated(AgentEvent):
+    """An agent ended for good: its lifecycle, and the revocation of what it holds.
+
+    The revocation names the agent and never its subject session, which others may
+    share (D14).
+    """
+
+    name: ClassVar[str] = "agent.terminated"
+    verb: ClassVar[str] = "terminate"
+    sentence: ClassVar[str] = "An agent was terminated."
+
+    reason: str
+
+    def news(self) -> list[News]:
+        revoke = {
+            "zone_id": self.zone_id,
+            "agent_session_id": self.entity_id,
+            "reason": self.reason,
+        }
+        return [
+            self._lifecycle(f"terminate:{self.entity_id}", reason=self.reason),
+            News(REVOKE, revoke, "coordinator", f"agent_terminate:{self.entity_id}"),
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentsEnded(Event):
+    """One gesture ended these agents, with their subtrees and edges.
+
+    What the audit row is about; each agent and edge announces itself.
+    """
+
+    name: ClassVar[str] = "agent.terminated"
+    entity_type: ClassVar[str] = "agents"
+    sentence: ClassVar[str] = "An agent and what depended on it was ended."
+
+    agents: int
+    edges: int
+    invocations: int
+
+    def summary(self) -> dict[str, Any]:
+        return {"agents": self.agents, "edges": self.edges, "invocations": self.invocations}

@@ -1,0 +1,17 @@
+"""The verbs of agents: the only writers of agent sessions."""
+
+from agents.services.ending import Ended, end_agents_of, expire_due_agents, terminate_agent
+from agents.services.spawning import SpawnedAgent, SpawnRequest, spawn_agent
+from agents.services.suspension import resume_agent, suspend_agent
+
+__all__ = [
+    "Ended",
+    "SpawnRequest",
+    "SpawnedAgent",
+    "end_agents_of",
+    "expire_due_agents",
+    "resume_agent",
+    "spawn_agent",
+    "suspend_agent",
+    "terminate_agent",
+]

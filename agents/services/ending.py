@@ -1,0 +1,154 @@
+"""The end of agents: asked for, overdue, or with what they belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import orjson
+from django.db import transaction
+
+from agents import errors
+from agents.events import AgentsEnded
+from agents.models import AgentSession
+from agents.rules import within_subtree
+from agents.services import capacity
+from audit.events import Event
+from caracal_site import actors, statements
+from caracal_site.actors import COORDINATOR_ADMIN, Actor
+from delegations.services.ending import Fall, carry_out, foresee
+from tokens.bearer import caller_parameters, refuse_dead_caller
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How much ended, and what happened as events for the caller's own record."""
+
+    agents: int = 0
+    edges: int = 0
+    events: list[Event] = field(default_factory=list)
+
+
+def may_manage(actor: Actor, application_id: str) -> bool:
+    """Whether the actor may suspend, resume or end agents of the application."""
+    return (
+        actor.is_operator
+        or actor.has_scope(COORDINATOR_ADMIN)
+        or actor.acts_for(application_id)
+    )
+
+
+def locked_agent(actor: Actor, zone_id: str, agent_id: str) -> dict[str, object]:
+    """The agent and its parent, locked, for a verb the actor may do to it.
+
+    Raises AgentNotFound, ApplicationOwnershipRequired or OutsideAgentSubtree.
+    """
+    zone_live, identity_live, agent_live, row = statements.fetch_one(
+        "agents/lock", {**caller_parameters(actor), "zone_id": zone_id, "id": agent_id}
+    )
+    refuse_dead_caller(
+        actor, zone_live=zone_live, identity_live=identity_live, agent_live=agent_live
+    )
+    if row is None:
+        raise errors.AgentNotFound
+    agent = orjson.loads(row)
+    if not may_manage(actor, agent["application_id"]):
+        raise errors.ApplicationOwnershipRequired
+    bound = actor.agent_session_id
+    if bound and not within_subtree(bound, agent_id, agent["ancestor_ids"]):
+        raise errors.OutsideAgentSubtree
+    return dict(agent)
+
+
+@transaction.atomic
+def terminate_agent(actor: Actor, *, zone_id: str, agent_id: str, reason: str) -> Fall:
+    """Ends the agent with its subtree, edges and open invocations (D13).
+
+    Ending what has ended changes nothing and returns an empty Fall.
+    """
+    agent = locked_agent(actor, zone_id, agent_id)
+    known = [agent_id, agent["parent_id"]] if agent["parent_id"] else [agent_id]
+    return carry_out(
+        actor,
+        zone_id,
+        headline=lambda fall: headline(zone_id, agent_id, fall),
+        reason=reason,
+        agent_ids=[agent_id],
+        locked=[str(id_) for id_ in known],
+    )
+
+
+def preview_termination(*, zone_id: str, agent_ids: Sequence[str]) -> Fall:
+    """What ``terminate_agent`` would end."""
+    return foresee(zone_id, agent_ids=agent_ids)
+
+
+def headline(zone_id: str, entity_id: str, fall: Fall) -> AgentsEnded:
+    return AgentsEnded(
+        zone_id=zone_id,
+        entity_id=entity_id,
+        agents=len(fall.agents),
+        edges=len(fall.edges),
+        invocations=len(fall.invocations),
+    )
+
+
+def end_due_agents(zone_id: str, limit: int = 500) -> int:
+    """Expires the zone's agents past their time; to be called in a transaction.
+
+    Picks ids without locks, then locks, looks again and acts. Returns how many ended,
+    their subtrees included.
+    """
+    due = [
+        str(row[0])
+        for row in statements.fetch_all("agents/due", {"zone_id": zone_id, "limit": limit})
+    ]
+    if not due:
+        return 0
+    fall = carry_out(
+        actors.system("expire-agents"),
+        zone_id,
+        headline=lambda fall: headline(zone_id, due[0], fall),
+        reason="ttl",
+        agent_ids=due,
+        status="expired",
+    )
+    return len(fall.agents)
+
+
+def expire_due_agents(limit: int = 500) -> int:
+    """Expires agents past their time, zone by zone, each in its own transaction."""
+    ended = 0
+    zones = AgentSession.objects.live().overdue().values_list("zone_id", flat=True)
+    for zone_id in zones.distinct().order_by("zone_id"):
+        while True:
+            with transaction.atomic():
+                batch = end_due_agents(zone_id, limit)
+            ended += batch
+            if batch < limit:
+                break
+    return ended
+
+
+@transaction.atomic
+def end_agents_of(
+    actor: Actor, *, zone_id: str, application_ids: Sequence[str] | None, reason: str
+) -> Ended:
+    """Ends every live agent of the zone, or of these applications in it, and closes
+    them for new ones. For archiving: the caller records the gesture itself.
+    """
+    capacity.close([zone_id] if application_ids is None else list(application_ids))
+    agents = AgentSession.objects.in_zone(zone_id).live()
+    if application_ids is not None:
+        agents = agents.filter(application_id__in=application_ids)
+    ids = list(agents.order_by("id").values_list("id", flat=True))
+    if not ids:
+        return Ended()
+    fall = carry_out(
+        actor,
+        zone_id,
+        headline=lambda fall: headline(zone_id, ids[0], fall),
+        reason=reason,
+        agent_ids=ids,
+    )
+    return Ended(agents=len(fall.agents), edges=len(fall.edges))

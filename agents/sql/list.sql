@@ -1,0 +1,24 @@
+-- A page of the zone's agents, newest first. Indexes: agent_sessions_listing, or
+-- agent_sessions_by_app for a caller that sees its own agents only.
+WITH
+-- include: tokens/caller
+,
+page AS (
+    SELECT a.*, row_number() OVER (ORDER BY a.id DESC) AS place
+    FROM agent_sessions a
+    WHERE a.zone_id = %(zone_id)s /* where */
+    ORDER BY a.id DESC
+    LIMIT %(limit)s + 1
+)
+SELECT
+    caller.zone_live, caller.identity_live, caller.agent_live,
+    coalesce((
+        SELECT json_agg(
+            -- include: agents/agent_json
+            ORDER BY a.id DESC
+        )
+        FROM page a WHERE a.place <= %(limit)s
+    ), '[]')::text AS items,
+    (SELECT min(id) FROM page WHERE place <= %(limit)s) AS last_id,
+    EXISTS (SELECT FROM page WHERE place > %(limit)s) AS more
+FROM caller

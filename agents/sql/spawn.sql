@@ -1,0 +1,44 @@
+-- Takes the room, inserts the agent, and leaves the evidence: all or, when a slot is
+-- full, nothing but the room already taken, which the rollback gives back. Capacity rows are
+-- found by (scope_id, slot); zone slots are taken before application slots everywhere.
+WITH
+zone_room AS (
+    UPDATE agent_capacity SET live = live + 1
+    WHERE scope_id = %(zone_id)s AND slot = %(slot)s AND cap = %(zone_cap)s
+        AND live < quota
+    RETURNING 1
+),
+application_room AS (
+    UPDATE agent_capacity SET live = live + 1
+    WHERE scope_id = %(application_id)s AND slot = %(slot)s AND cap = %(application_cap)s
+        AND live < quota AND EXISTS (SELECT FROM zone_room)
+    RETURNING 1
+),
+agent AS (
+    INSERT INTO agent_sessions (
+        id, zone_id, application_id, parent_id, ancestor_ids, subject_session_id, lifecycle,
+        depth, labels, narrowed, ttl_seconds, expires_at, metadata_json,
+        last_heartbeat_at, heartbeat_deadline_at
+    )
+    SELECT
+        %(id)s, %(zone_id)s, %(application_id)s, %(parent_id)s, %(ancestor_ids)s::text[],
+        %(subject_session_id)s, %(lifecycle)s, %(depth)s, %(labels)s::text[], %(narrowed)s,
+        %(ttl_seconds)s::integer, now() + make_interval(secs => %(ttl_seconds)s::integer),
+        %(metadata)s::jsonb,
+        CASE WHEN %(lifecycle)s = 'service' THEN now() END,
+        CASE WHEN %(lifecycle)s = 'service'
+            THEN now() + make_interval(secs => %(lease_seconds)s::integer) END
+    FROM application_room
+    RETURNING id
+),
+child AS (
+    UPDATE agent_sessions SET child_count = child_count + 1
+    WHERE id = %(parent_id)s AND EXISTS (SELECT FROM agent)
+),
+evidence_patch AS (
+    SELECT jsonb_build_object('epoch', %(epoch)s::bigint) AS members
+),
+-- include: audit/evidence
+SELECT
+    EXISTS (SELECT FROM zone_room) AS zone_has_room,
+    EXISTS (SELECT FROM agent) AS spawned

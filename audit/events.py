@@ -1,0 +1,46 @@
+"""The shape of an event, which every app's vocabulary of events follows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """One message for a stream: topic, payload, and the key that names the occurrence.
+
+    ``producer`` decides the encoding on the wire: ``coordinator`` messages carry
+    ``dedupe_key`` and publish null as the text ``null``; ``api`` messages omit nulls
+    (contract: audit-and-events.md 7.1, 7.2).
+    """
+
+    topic: str
+    payload: Mapping[str, Any]
+    producer: str
+    dedupe_key: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """Something that changed, in the past tense.
+
+    Subclasses are frozen dataclasses. ``name`` is the closed vocabulary's word,
+    ``entity_type`` the contract's collection name, ``sentence`` what a person reads.
+    ``news`` lists what is announced; an event without a topic announces nothing.
+    """
+
+    name: ClassVar[str]
+    entity_type: ClassVar[str]
+    sentence: ClassVar[str]
+
+    zone_id: str | None
+    entity_id: str
+
+    def summary(self) -> dict[str, Any]:
+        """What goes into the audit payload: names of what changed, never secrets."""
+        return {}
+
+    def news(self) -> list[News]:
+        return []

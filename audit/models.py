@@ -1,0 +1,193 @@
+"""Evidence: what was done, what was decided, and the news of it on its way out."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import F, Func, Q, Value
+from django.db.models.functions import Now
+
+from audit.querysets import AdminAuditQuerySet, OutboxQuerySet
+from caracal_site.ids import IdField, PrimaryIdField
+
+
+def next_position(sequence: str) -> Func:
+    """The database's own insertion order: a later cause always gets a larger value."""
+    return Func(Value(sequence), function="nextval", output_field=models.BigIntegerField())
+
+
+class AdminAuditEvent(models.Model):
+    """Who changed or tried what, written in the transaction of the change.
+
+    Append-only: a database trigger refuses everything but filling the four chain
+    columns once. A sealing job gives rows their place in the chain of their zone, or
+    of the platform when ``zone_id`` is null (contract: audit-and-events.md 3.3).
+    """
+
+    id = PrimaryIdField()
+    position = models.BigIntegerField(
+        db_default=next_position("admin_audit_position"), editable=False
+    )
+    request_id = models.TextField()
+    actor_id = models.TextField(null=True)
+    actor_name = models.TextField(null=True)
+    actor_scope = models.TextField(null=True)
+    action = models.TextField()
+    method = models.TextField()
+    path = models.TextField()
+    zone_id = IdField(null=True)
+    entity_type = models.TextField(null=True)
+    entity_id = models.TextField(null=True)
+    status_code = models.IntegerField()
+    payload_json = models.JSONField(null=True)
+    occurred_at = models.DateTimeField(db_default=Now())
+    content_sha256 = models.TextField(null=True)
+    prev_content_sha256 = models.TextField(null=True)
+    chain_hmac = models.TextField(null=True)
+    chain_seq = models.BigIntegerField(null=True)
+
+    objects = AdminAuditQuerySet.as_manager()
+
+    class Meta:
+        db_table = "admin_audit_events"
+        ordering = ("-occurred_at", "-id")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["zone_id", "chain_seq"],
+                nulls_distinct=False,
+                condition=Q(chain_seq__isnull=False),
+                name="admin_audit_chain_key",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                F("zone_id"), F("occurred_at").desc(), F("id").desc(), name="admin_audit_listing"
+            ),
+            models.Index(
+                fields=["zone_id", "position"],
+                condition=Q(chain_seq=None),
+                name="admin_audit_unsealed",
+            ),
+            models.Index(fields=["request_id"], name="admin_audit_request"),
+            models.Index(
+                fields=["entity_id", "position"],
+                condition=Q(entity_id__isnull=False),
+                name="admin_audit_entity",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action} by {self.actor_name}"
+
+
+class AuditEvent(models.Model):
+    """A decision about authority: the ledger of what was allowed or denied, and why.
+
+    Append-only like the admin audit trail (contract: audit-and-events.md 4.1).
+    """
+
+    id = PrimaryIdField()
+    zone_id = IdField()
+    event_type = models.TextField()
+    request_id = models.TextField(null=True)
+    decision = models.TextField(null=True)
+    policy_set_id = IdField(null=True)
+    policy_set_version_id = IdField(null=True)
+    manifest_sha = models.TextField(null=True)
+    evaluation_status = models.TextField(null=True)
+    determining_policies_json = models.JSONField(null=True)
+    diagnostics_json = models.JSONField(null=True)
+    metadata_json = models.JSONField(null=True)
+    occurred_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "audit_events"
+        ordering = ("-occurred_at", "-id")
+        indexes = [
+            models.Index(
+                F("zone_id"), F("occurred_at").desc(), F("id").desc(), name="audit_events_listing"
+            ),
+            models.Index(
+                fields=["zone_id", "request_id", "occurred_at"], name="audit_events_request"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event_type} {self.decision}"
+
+
+class OutboxEvent(models.Model):
+    """News waiting to be, or already, published to its Redis stream.
+
+    Written in the transaction of the change it announces. Invariants: published in
+    ``position`` order within a zone; ``zone_seq`` is dense per zone, given once and
+    kept through every retry; an outage only delays, never parks (D25). A parked row
+    is one the publisher cannot encode; it waits for a person.
+    """
+
+    id = PrimaryIdField()
+    position = models.BigIntegerField(
+        db_default=next_position("outbox_position"), editable=False
+    )
+    producer = models.TextField()
+    zone_id = IdField()
+    topic = models.TextField()
+    dedupe_key = models.TextField(null=True)
+    payload_json = models.JSONField()
+    request_id = models.TextField(default="")
+    zone_seq = models.BigIntegerField(null=True)
+    attempts = models.PositiveIntegerField(default=0, db_default=0)
+    available_at = models.DateTimeField(db_default=Now())
+    created_at = models.DateTimeField(db_default=Now())
+    published_at = models.DateTimeField(null=True)
+    parked_at = models.DateTimeField(null=True)
+    last_error = models.TextField(null=True)
+
+    objects = OutboxQuerySet.as_manager()
+
+    class Meta:
+        db_table = "event_outbox"
+        ordering = ("-position",)
+        constraints = [
+            models.UniqueConstraint(
+                fields=["zone_id", "zone_seq"],
+                condition=Q(zone_seq__isnull=False),
+                name="event_outbox_zone_seq_key",
+            ),
+            models.CheckConstraint(
+                condition=Q(producer__in=["api", "coordinator"]),
+                name="event_outbox_producer_known",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["zone_id", "position"],
+                condition=Q(published_at=None, parked_at=None),
+                name="event_outbox_pending",
+            ),
+            models.Index(
+                fields=["parked_at"],
+                condition=Q(parked_at__isnull=False),
+                name="event_outbox_parked",
+            ),
+            models.Index(
+                fields=["published_at"],
+                condition=Q(published_at__isnull=False),
+                name="event_outbox_published",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.topic} {self.dedupe_key or self.id}"
+
+
+class EventHead(models.Model):
+    """The last event sequence number given in a zone."""
+
+    zone_id = IdField(primary_key=True)
+    last_seq = models.BigIntegerField(default=0)
+
+    class Meta:
+        db_table = "event_heads"
+
+    def __str__(self) -> str:
+        return f"{self.zone_id} at {self.last_seq}"

@@ -1,0 +1,204 @@
+"""The way of news from the outbox to its streams: in order per zone, at least once.
+
+Serial per zone, parallel across zones: a run works on the zones whose lock it gets.
+For each it (a) gives the next rows their dense ``zone_seq`` and commits, (b) adds them
+to their streams, (c) marks them published. A run killed between (b) and (c) leaves
+rows that go out again under the same ``outbox_id`` and ``zone_seq``.
+
+An outage only delays. Redis is asked whether it takes writes before anything is
+counted against a row; what fails after that makes the zone wait longer each time, up
+to a minute, for ever. Only a row that cannot be encoded is parked, alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import redis
+from django.conf import settings
+from django.db import transaction
+
+from audit import streams
+from caracal_site import locks, statements
+from caracal_site.jobs import Outcome
+from caracal_site.locks import LockClass
+
+RUN_SECONDS = 20.0
+ZONES_AT_A_TIME = 16
+ZONES_A_PASS = 1_000
+PROBE_KEY = "caracal:outbox:probe"
+# Adds one zone's entries in order and stops at the first that fails: an entry is never
+# added before its predecessor. ARGV: the length to trim to, then for every entry the
+# index of its stream in KEYS, the count of its arguments, and these. Returns how many
+# were added and the error that stopped it.
+ADD_IN_ORDER = """
+local added, at = 0, 2
+while at <= #ARGV do
+  local count = tonumber(ARGV[at + 1])
+  local answer = redis.pcall('XADD', KEYS[tonumber(ARGV[at])], 'MAXLEN', '~', ARGV[1], '*',
+    unpack(ARGV, at + 2, at + 1 + count))
+  if type(answer) == 'table' and answer.err then return {added, answer.err} end
+  added, at = added + 1, at + 2 + count
+end
+return {added, ''}
+"""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Entry:
+    """A pending row ready to go out, but for its number."""
+
+    id: str
+    zone_id: str
+    topic: str
+    fields: streams.Fields
+    zone_seq: int | None
+
+
+def publish(client: redis.Redis, *, seconds: float = RUN_SECONDS) -> Outcome:
+    """Publishes what is due until nothing is or ``seconds`` have passed.
+
+    Raises RedisError when Redis is away: nothing has been counted against any row.
+    """
+    until = time.monotonic() + seconds
+    handled, errors = 0, []
+    due = _due_zones()
+    if due:
+        client.set(PROBE_KEY, "1", px=60_000)
+    while due:
+        before = handled
+        for start in range(0, len(due), ZONES_AT_A_TIME):
+            done = _publish_some(client, due[start : start + ZONES_AT_A_TIME])
+            handled += done.handled
+            errors += [done.error] if done.error else []
+            if time.monotonic() > until:
+                return Outcome(handled, backlog=len(_due_zones()), error="; ".join(errors[:3]))
+        due = _due_zones() if handled > before else []
+    return Outcome(handled, error="; ".join(errors[:3]))
+
+
+def _due_zones() -> list[str]:
+    found = statements.fetch_all("audit/pending_zones", {"limit": ZONES_A_PASS})
+    return [str(zone_id) for (zone_id,) in found]
+
+
+def _publish_some(client: redis.Redis, zones: Sequence[str]) -> Outcome:
+    """One batch of each of ``zones`` that no other run is working on."""
+    with ExitStack() as stack:
+        mine = [
+            zone_id
+            for zone_id in zones
+            if stack.enter_context(locks.held(LockClass.OUTBOX_ZONE, zone_id))
+        ]
+        if not mine:
+            return Outcome()
+        entries, parked = _read(mine)
+        _number([entry for entry in entries if entry.zone_seq is None])
+        sent = _send(client, entries)
+        return Outcome(parked + sent.handled, error=sent.error)
+
+
+def _read(zones: list[str]) -> tuple[list[Entry], int]:
+    """The next entries of ``zones`` in order, and how many rows were parked."""
+    entries: list[Entry] = []
+    poison: dict[str, str] = {}
+    rows = statements.fetch_all(
+        "audit/pending_batch", {"zones": zones, "limit": settings.OUTBOX_BATCH_SIZE}
+    )
+    for values in rows:
+        row = streams.OutboxRow(*values)  # type: ignore[arg-type]
+        try:
+            fields = streams.stream_fields(row)
+        except streams.Unencodable as error:
+            poison[row.id] = str(error)
+        else:
+            entries.append(Entry(row.id, row.zone_id, row.topic, fields, row.zone_seq))
+    if poison:
+        log.error("outbox rows parked", extra={"outbox_ids": list(poison)})
+        statements.execute(
+            "audit/park", {"ids": list(poison), "errors": list(poison.values())}
+        )
+    return entries, len(poison)
+
+
+def _number(entries: list[Entry]) -> None:
+    """Gives ``entries`` their numbers, committed before any of them goes out."""
+    if not entries:
+        return
+    parameters: dict[str, object] = {
+        "zones": [entry.zone_id for entry in entries],
+        "ids": [entry.id for entry in entries],
+    }
+    with transaction.atomic(durable=True):
+        given = dict(statements.fetch_all("audit/number", parameters))
+    for entry in entries:
+        entry.zone_seq = given[entry.id]  # type: ignore[assignment]
+
+
+def _send(client: redis.Redis, entries: list[Entry]) -> Outcome:
+    """Adds ``entries`` to their streams and marks those that arrived."""
+    by_zone: dict[str, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        by_zone[entry.zone_id].append(entry)
+    pipeline = client.pipeline(transaction=False)
+    for several in by_zone.values():
+        keys = list(dict.fromkeys(entry.topic for entry in several))
+        pipeline.eval(ADD_IN_ORDER, len(keys), *keys, *_arguments(keys, several))
+    try:
+        answers = pipeline.execute(raise_on_error=False)
+    except redis.RedisError as error:
+        # Away since the probe. Which entries arrived is unknown, so all go out again.
+        _delay({zone[0].id: str(error) for zone in by_zone.values()}, backs_off=False)
+        raise
+    arrived: list[str] = []
+    failed: dict[str, str] = {}
+    for several, answer in zip(by_zone.values(), answers, strict=True):
+        added, error = _judge(answer)
+        arrived += [entry.id for entry in several[:added]]
+        if error:
+            failed[several[added].id] = error
+    if arrived:
+        statements.execute("audit/mark_published", {"ids": arrived})
+    _delay(failed, backs_off=True)
+    return Outcome(len(arrived), error=next(iter(failed.values()), ""))
+
+
+def _arguments(keys: list[str], entries: Iterable[Entry]) -> list[object]:
+    places = {key: place for place, key in enumerate(keys, start=1)}
+    key = bytes.fromhex(settings.STREAMS_HMAC_KEY)
+    arguments: list[object] = [settings.STREAMS_MAXLEN]
+    for entry in entries:
+        assert entry.zone_seq is not None
+        fields = streams.numbered(entry.fields, entry.zone_seq)
+        if key:
+            fields = streams.signed(entry.topic, fields, key)
+        arguments += (places[entry.topic], 2 * len(fields))
+        for field in fields:
+            arguments += field
+    return arguments
+
+
+def _judge(answer: object) -> tuple[int, str]:
+    """How many entries of a zone were added, and what stopped the rest."""
+    if isinstance(answer, list):
+        return int(answer[0]), bytes(answer[1]).decode(errors="replace")
+    return 0, str(answer)
+
+
+def _delay(failed: dict[str, str], *, backs_off: bool) -> None:
+    if failed:
+        statements.execute(
+            "audit/delay",
+            {
+                "ids": list(failed),
+                "errors": list(failed.values()),
+                "backs_off": backs_off,
+            },
+        )

@@ -1,0 +1,4 @@
+WITH
+evidence_patch AS (SELECT '{}'::jsonb AS members),
+-- include: audit/evidence
+SELECT 1

@@ -1,0 +1,36 @@
+"""Refusals of the Management API before any resource is touched."""
+
+from __future__ import annotations
+
+from caracal_site.errors import CaracalError
+
+
+class InvalidAdminToken(CaracalError):
+    """A valid admin token is needed: Authorization: Bearer <token>."""
+
+    code = "invalid_admin_token"
+    status = 401
+
+    def __init__(self) -> None:
+        super().__init__(headers={"WWW-Authenticate": 'Bearer realm="caracal"'})
+
+
+class AdminTokenReadOnly(CaracalError):
+    """This admin token may only read."""
+
+    code = "admin_token_read_only"
+    status = 403
+
+
+class AdminTokenZoneMismatch(CaracalError):
+    """This admin token is for another zone."""
+
+    code = "admin_token_zone_mismatch"
+    status = 403
+
+
+class SystemZoneReadOnly(CaracalError):
+    """The platform's own zones are changed by the platform alone."""
+
+    code = "system_zone_read_only"
+    status = 403

@@ -1,0 +1,37 @@
+"""``Idempotency-Key`` on creates of the Management API (D7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from django.db import transaction
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from caracal_site import receipts
+from caracal_site.api.renderers import _default
+
+
+def once(request: Request, perform: Callable[[], Response]) -> Response:
+    """Runs ``perform`` and keeps its answer under the request's key, in one
+    transaction; a repeat gets that answer again. Secrets in the answer are part of
+    the receipt's sealed body, so a client that lost the first answer is served."""
+    key = receipts.key_of(request.META.get("HTTP_IDEMPOTENCY_KEY"))
+    if key is None:
+        return perform()
+    route = f"{request.method} {request.resolver_match.view_name} {request.path}"
+    fingerprint = receipts.fingerprint_of(request.data)
+    with transaction.atomic():
+        kept = receipts.claim(request.auth.id, route, key, fingerprint)
+        if kept is not None:
+            replayed = Response(orjson.loads(kept.body), status=kept.status)
+            replayed["Idempotency-Replayed"] = "true"
+            return replayed
+        response = perform()
+        data: Any = orjson.dumps(
+            response.data, default=_default, option=orjson.OPT_PASSTHROUGH_DATETIME
+        ).decode()
+        receipts.keep(request.auth.id, route, key, fingerprint, response.status_code, data)
+        return response

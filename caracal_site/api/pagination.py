@@ -1,0 +1,95 @@
+"""Lists of the Management API: a bare array, and a ``Link`` to the next page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+import django_filters
+from django.db.models import QuerySet
+from django.http import QueryDict
+from rest_framework.response import Response
+
+from caracal_site import cursors
+from caracal_site.errors import InvalidQuery
+
+DEFAULT_LIMIT = 200
+MAX_LIMIT = 500
+PAGING = frozenset({"limit", "cursor"})
+
+
+def plain_query(query: QueryDict, known: frozenset[str]) -> dict[str, str]:
+    """The query as single values. Raises InvalidQuery for an unknown, repeated or
+    empty parameter, so that a mistyped filter never shows everything."""
+    plain: dict[str, str] = {}
+    for name, values in query.lists():
+        if name not in known:
+            raise InvalidQuery(f"Unknown query parameter {name!r}.")
+        if len(values) != 1 or not values[0] or "\0" in values[0]:
+            raise InvalidQuery(f"Query parameter {name!r} needs exactly one value.")
+        plain[name] = values[0]
+    return plain
+
+
+def page_limit(text: str | None, *, default: int, maximum: int) -> int:
+    """The page size asked for. Raises InvalidQuery outside 1 to ``maximum``."""
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= maximum):
+        raise InvalidQuery(f"limit must be a whole number from 1 to {maximum}.")
+    return int(text)
+
+
+def filtered(
+    filterset: type[django_filters.FilterSet], values: Mapping[str, str], queryset: QuerySet[Any]
+) -> QuerySet[Any]:
+    """``queryset`` under the filters given. Raises InvalidQuery for a bad value."""
+    bound = filterset(dict(values), queryset=queryset)
+    if not bound.is_valid():
+        name, faults = next(iter(bound.errors.items()))
+        raise InvalidQuery(f"Query parameter {name!r}: {faults[0]}")
+    return bound.qs
+
+
+def page_of(
+    queryset: QuerySet[Any],
+    *,
+    path: str,
+    query: QueryDict,
+    filterset: type[django_filters.FilterSet] | None = None,
+    time_field: str = "created_at",
+) -> tuple[list[Any], dict[str, str]]:
+    """One page, newest first, and the headers that lead to the next.
+
+    One row more than asked for is read, so ``Link`` appears only when there is more.
+    """
+    names = frozenset(filterset.base_filters) if filterset else frozenset()
+    values = plain_query(query, PAGING | names)
+    limit = page_limit(values.get("limit"), default=DEFAULT_LIMIT, maximum=MAX_LIMIT)
+    filters = {name: value for name, value in values.items() if name not in PAGING}
+    bound_to = cursors.fingerprint(path, filters)
+    if filterset:
+        queryset = filtered(filterset, filters, queryset)
+    if "cursor" in values:
+        last = cursors.decode(values["cursor"], bound_to, timed=True)
+        queryset = queryset.extra(  # noqa: S610 - parameters are bound, the rest is ours
+            where=[f"({queryset.model._meta.db_table}.{time_field}, "
+                   f"{queryset.model._meta.db_table}.id) < (%s, %s)"],
+            params=[last.at, last.id],
+        )
+    rows = list(queryset.order_by(f"-{time_field}", "-id")[: limit + 1])
+    if len(rows) <= limit:
+        return rows, {}
+    rows.pop()
+    last_row = rows[-1]
+    as_dict = isinstance(last_row, dict)
+    at = last_row[time_field] if as_dict else getattr(last_row, time_field)
+    row_id = last_row["id"] if as_dict else last_row.id
+    cursor = cursors.encode(cursors.Position(row_id, at), bound_to)
+    following = urlencode({**filters, "limit": limit, "cursor": cursor})
+    return rows, {"Link": f'<{path}?{following}>; rel="next"'}
+
+
+def page_response(rows: list[Any], headers: dict[str, str]) -> Response:
+    return Response(rows, headers=headers)

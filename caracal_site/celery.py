@@ -1,0 +1,52 @@
+"""The Celery application: background jobs and their timetable."""
+
+from __future__ import annotations
+
+import os
+
+from celery import Celery
+from django.conf import settings
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "caracal_site.settings")
+
+app = Celery("caracal")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+
+def _seconds(milliseconds: int) -> float:
+    return milliseconds / 1000
+
+
+app.conf.beat_schedule = {
+    "publish-outbox": {
+        "task": "audit.tasks.publish_outbox",
+        "schedule": _seconds(settings.OUTBOX_SWEEP_INTERVAL_MS),
+    },
+    "seal-audit": {
+        "task": "audit.tasks.seal_audit",
+        "schedule": _seconds(settings.AUDIT_SEAL_INTERVAL_MS),
+    },
+    "prune-outbox": {"task": "audit.tasks.prune_outbox", "schedule": 900.0},
+    "worker-heartbeat": {
+        "task": "caracal_site.tasks.worker_heartbeat",
+        "schedule": _seconds(settings.WORKER_HEARTBEAT_INTERVAL_MS),
+    },
+    "prune-receipts": {"task": "caracal_site.tasks.prune_receipts", "schedule": 600.0},
+    "expire-agents": {
+        "task": "agents.tasks.expire_agents",
+        "schedule": _seconds(settings.TTL_SWEEP_INTERVAL_MS),
+    },
+    "expire-edges": {
+        "task": "delegations.tasks.expire_edges",
+        "schedule": _seconds(settings.TTL_SWEEP_INTERVAL_MS),
+    },
+    "expire-sessions": {"task": "tokens.tasks.expire_sessions", "schedule": 60.0},
+    "archive-expired-applications": {
+        "task": "zones.tasks.archive_expired_applications",
+        "schedule": 60.0,
+    },
+}
+for entry in app.conf.beat_schedule.values():
+    # A tick that nobody took in time is worthless: the next one does its work.
+    entry["options"] = {"expires": max(5.0, float(entry["schedule"]))}

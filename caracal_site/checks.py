@@ -1,0 +1,55 @@
+"""Start-up checks: published modes take no missing, default or weak secret."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, register
+
+HEX_KEYS = ("ZONE_KEK", "CREDENTIAL_HMAC_KEY", "STREAMS_HMAC_KEY", "AUDIT_HMAC_KEY")
+TOKENS = ("CARACAL_ADMIN_TOKEN", "CARACAL_COORDINATOR_TOKEN")
+HEX = re.compile(r"(?:[0-9a-fA-F]{2}){32,}\Z")
+
+
+def is_weak_key(value: str) -> bool:
+    """Whether a hex key is too short or of a shape no random source makes."""
+    if not HEX.match(value):
+        return True
+    octets = bytes.fromhex(value)
+    steps = {(b - a) % 256 for a, b in zip(octets, octets[1:], strict=False)}
+    alternating = len(set(octets[::2])) == 1 and len(set(octets[1::2])) == 1
+    return steps <= {0} or steps in ({1}, {255}) or alternating
+
+
+@register
+def check_secrets(**_kwargs: Any) -> list[CheckMessage]:
+    """Names every secret that a published mode must not run with."""
+    if settings.CARACAL_MODE not in ("dev", "rc", "stable"):
+        return [Error("CARACAL_MODE must be dev, rc or stable.", id="caracal.E001")]
+    if settings.CARACAL_MODE == "dev":
+        return []
+    found = [
+        Error(
+            f"{name} must be at least 32 random bytes as hex digits.",
+            hint=f"Set {name} or {name}_FILE, for example to the output of: openssl rand -hex 32",
+            id="caracal.E002",
+        )
+        for name in HEX_KEYS
+        if is_weak_key(getattr(settings, name))
+    ]
+    found += [
+        Error(
+            f"{name} must be at least 32 characters.",
+            hint=f"Set {name} or {name}_FILE to a random value.",
+            id="caracal.E003",
+        )
+        for name in TOKENS
+        if len(getattr(settings, name)) < 32
+    ]
+    if len(settings.SECRET_KEY) < 50 or len(set(settings.SECRET_KEY)) < 10:
+        found.append(
+            Error("SECRET_KEY must be at least 50 random characters.", id="caracal.E004")
+        )
+    return list(found)

@@ -1,0 +1,41 @@
+"""``Idempotency-Key`` on the coordinator's POSTs (D7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db import transaction
+from django.http import HttpResponse
+
+from caracal_site import context, receipts
+from caracal_site.coordinator.answers import answer, dumps
+from caracal_site.coordinator.routes import Call
+from caracal_site.coordinator.threads import in_db
+
+
+async def once(call: Call, perform: Callable[[], Any]) -> HttpResponse:
+    """Runs ``perform`` (a service call that returns JSON-ready data) in the database
+    thread; with a key, a repeat gets the first answer again."""
+    key = receipts.key_of(call.request.META.get("HTTP_IDEMPOTENCY_KEY"))
+    status = context.current().status
+    if key is None:
+        return answer(dumps(await in_db(perform)), status=status)
+    kept, replayed = await in_db(_kept, call, key, status, perform)
+    headers = {"Idempotency-Replayed": "true"} if replayed else {}
+    return answer(kept.body, status=kept.status, headers=headers)
+
+
+@transaction.atomic
+def _kept(
+    call: Call, key: str, status: int, perform: Callable[[], Any]
+) -> tuple[receipts.Kept, bool]:
+    caller = f"{call.actor.zone_id}:{call.actor.client_id}"
+    route = f"{call.request.method} {call.request.path}"
+    fingerprint = receipts.fingerprint_of(call.request.body.decode())
+    found = receipts.claim(caller, route, key, fingerprint)
+    if found is not None:
+        return found, True
+    body = dumps(perform()).decode()
+    receipts.keep(caller, route, key, fingerprint, status, body)
+    return receipts.Kept(status, body), False

@@ -1,0 +1,29 @@
+"""Routes of the coordinator deployment, assembled from the apps' declarations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import chain
+
+from django.urls import URLPattern, path
+
+from agents.coordinator import routes as agents
+from caracal_site.coordinator import operations
+from caracal_site.coordinator.endpoint import views_of
+from caracal_site.coordinator.routes import Route
+from delegations.coordinator import routes as delegations
+from tokens.coordinator import routes as tokens
+
+ROUTES: list[Route] = list(chain(operations.routes, agents, delegations, tokens))
+
+
+def patterns_of(routes: Iterable[Route]) -> list[URLPattern]:
+    """One pattern a path, fixed segments before parameters."""
+    by_path: dict[str, dict[str, Route]] = {}
+    for route in routes:
+        by_path.setdefault(route.pattern, {})[route.method] = route
+    ordered = sorted(by_path.items(), key=lambda item: (item[0].count("<"), item[0]))
+    return [path(pattern, views_of(methods)) for pattern, methods in ordered]
+
+
+urlpatterns = patterns_of(ROUTES)

@@ -1,0 +1,71 @@
+"""What the database says, as the platform's own errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+import psycopg
+from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError
+from psycopg_pool import PoolTimeout
+
+from caracal_site.errors import CaracalError, InvalidBody, LockTimeout, ServiceUnavailable
+
+T = TypeVar("T")
+LOCK_NOT_AVAILABLE = "55P03"
+RETRYABLE = {"40001", "40P01"}  # serialization failure, deadlock
+DISCONNECTED = {"57P01", "57P02", "57P03", "53300", "08000", "08003", "08006"}
+BAD_TEXT = {"22021", "22P05"}  # NUL and unencodable characters
+ATTEMPTS = 3
+
+
+class Changed(Exception):
+    """What a transaction had read was changed before it could write: run it again."""
+
+
+def sqlstate(error: BaseException) -> str:
+    cause = error.__cause__ if isinstance(error, DatabaseError) else error
+    return getattr(cause, "sqlstate", None) or ""
+
+
+def translate(error: BaseException) -> CaracalError | None:
+    """The platform's error for a database error, or None when there is none."""
+    state = sqlstate(error)
+    if state == LOCK_NOT_AVAILABLE or state in RETRYABLE:
+        return LockTimeout()
+    if state in BAD_TEXT:
+        return InvalidBody(sentence="Text must not contain NUL characters.")
+    if isinstance(error, PoolTimeout | psycopg.OperationalError | InterfaceError):
+        return ServiceUnavailable()
+    if isinstance(error, OperationalError) and (not state or state in DISCONNECTED):
+        return ServiceUnavailable()
+    return None
+
+
+def violated(error: IntegrityError) -> str:
+    """The name of the constraint ``error`` is about, or an empty string."""
+    cause = error.__cause__
+    return (getattr(getattr(cause, "diag", None), "constraint_name", "") or "") if cause else ""
+
+
+def refusing(
+    error: IntegrityError, errors: Mapping[str, type[CaracalError]]
+) -> CaracalError | IntegrityError:
+    """The domain error named for the violated constraint, else ``error`` itself."""
+    kind = errors.get(violated(error))
+    return kind() if kind else error
+
+
+def retried(attempt: Callable[[], T]) -> T:
+    """Runs ``attempt``, again when it fell victim to a deadlock or met a change.
+    It must be a whole transaction of its own."""
+    for last in (False,) * (ATTEMPTS - 1) + (True,):
+        try:
+            return attempt()
+        except OperationalError as error:
+            if last or sqlstate(error) not in RETRYABLE:
+                raise
+        except Changed:
+            if last:
+                raise LockTimeout from None
+    raise AssertionError("unreachable")

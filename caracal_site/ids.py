@@ -1,0 +1,45 @@
+"""Identifiers: UUIDv7 text, so that id order is creation order (RFC 9562)."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from django.db import models
+from uuid_utils import uuid7
+
+if TYPE_CHECKING:
+    _CharField = models.CharField[str, str]
+else:
+    _CharField = models.CharField
+
+ID_PATTERN = re.compile(r"[A-Za-z0-9_.:-]{1,128}\Z")
+
+
+def new_id() -> str:
+    """A fresh lower-case UUIDv7, ascending within a process."""
+    return str(uuid7())
+
+
+def is_id(value: str) -> bool:
+    """Whether ``value`` could be an identifier at all (contract: 1-128 safe characters)."""
+    return ID_PATTERN.match(value) is not None
+
+
+class IdField(_CharField):
+    """A textual identifier, compared bytewise."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("max_length", 128)
+        kwargs.setdefault("db_collation", "C")
+        super().__init__(*args, **kwargs)
+
+
+class PrimaryIdField(IdField):
+    """The primary key of every domain row."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("primary_key", True)
+        kwargs.setdefault("default", new_id)
+        kwargs.setdefault("editable", False)
+        super().__init__(*args, **kwargs)

@@ -1,0 +1,130 @@
+"""What every background job does besides its work: a context, a record, a bounded fuss.
+
+A job that runs every second would write its record more often than its result: an idle
+run is only counted in memory and written with a later one.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import wraps
+from typing import ParamSpec
+
+from django.db import InterfaceError, OperationalError
+from psycopg_pool import PoolTimeout
+from redis import RedisError
+
+from caracal_site import context, statements
+from caracal_site.errors import LockTimeout, ServiceUnavailable
+
+P = ParamSpec("P")
+# A store is away or busy: the next run does the work.
+OUTAGES = (
+    OperationalError,
+    InterfaceError,
+    PoolTimeout,
+    RedisError,
+    LockTimeout,
+    ServiceUnavailable,
+)
+QUIET_SECONDS = 5.0
+ERROR_LENGTH = 500
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run did: rows handled, rows left for the next run, and what went wrong."""
+
+    handled: int = 0
+    backlog: int = 0
+    error: str = ""
+
+
+def job(
+    name: str, *, quiet_seconds: float = QUIET_SECONDS
+) -> Callable[[Callable[P, Outcome | int | None]], Callable[P, Outcome]]:
+    """Makes a function the job called ``name``.
+
+    The function runs in a ``context.job`` and returns an Outcome, or how many rows it
+    handled. An outage of the database or Redis is logged and counted, never raised;
+    any other exception is counted and raised. Runs go into ``job_runs``: at once when
+    they handled something or failed, else at most every ``quiet_seconds``.
+    """
+
+    def decorate(work: Callable[P, Outcome | int | None]) -> Callable[P, Outcome]:
+        record = _Record(name, quiet_seconds)
+
+        @wraps(work)
+        def run(*args: P.args, **kwargs: P.kwargs) -> Outcome:
+            started = time.monotonic()
+            outcome = Outcome(error="unexpected error, see the log")
+            try:
+                with context.job(name):
+                    outcome = _outcome_of(work(*args, **kwargs))
+            except OUTAGES as error:
+                outcome = Outcome(error=_sentence(error))
+            finally:
+                if outcome.error:
+                    log.warning("job failed", extra={"job": name, "error": outcome.error})
+                record.add(outcome, time.monotonic() - started)
+            return outcome
+
+        return run
+
+    return decorate
+
+
+def _outcome_of(result: Outcome | int | None) -> Outcome:
+    return result if isinstance(result, Outcome) else Outcome(handled=result or 0)
+
+
+def _sentence(error: BaseException) -> str:
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0]}"[:ERROR_LENGTH]
+
+
+class _Record:
+    """The runs of one job in this process that are not in ``job_runs`` yet."""
+
+    def __init__(self, name: str, quiet_seconds: float) -> None:
+        self.name, self.quiet_seconds = name, quiet_seconds
+        self.lock = threading.Lock()
+        self.runs = self.failures = self.handled = 0
+        self.written_at = float("-inf")
+
+    def add(self, outcome: Outcome, seconds: float) -> None:
+        """Counts a run; writes when it is worth it or time. Never raises an outage."""
+        with self.lock:
+            self.runs += 1
+            self.failures += bool(outcome.error)
+            self.handled += outcome.handled
+            silence = time.monotonic() - self.written_at
+            if not (outcome.handled or outcome.error) and silence < self.quiet_seconds:
+                return
+            try:
+                self._write(replace(outcome, handled=self.handled), seconds)
+            except OUTAGES as error:
+                log.warning("job run not recorded", extra={"error": _sentence(error)})
+                return
+            self.runs = self.failures = self.handled = 0
+            self.written_at = time.monotonic()
+
+    def _write(self, outcome: Outcome, seconds: float) -> None:
+        statements.execute(
+            "caracal_site/job_run",
+            {
+                "name": self.name,
+                "seconds": seconds,
+                "runs": self.runs,
+                "failures": self.failures,
+                "handled": outcome.handled,
+                "backlog": outcome.backlog,
+                "error": outcome.error,
+            },
+        )

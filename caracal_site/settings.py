@@ -1,0 +1,305 @@
+"""Every setting of the platform, read from the environment in this one place.
+
+A secret ``NAME`` may also be given as a file path in ``NAME_FILE``; the plain
+variable wins. ``README.md`` lists what operators may set. Values are checked by
+``caracal_site.checks``: production mode refuses to start with a missing, default
+or weak secret and says which.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import environ
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = environ.Env()
+environ.Env.read_env(BASE_DIR / ".env")
+
+
+def secret(name: str, default: str = "") -> str:
+    """``NAME``, else the content of the file ``NAME_FILE`` names, else ``default``."""
+    value = os.environ.get(name, "")
+    path = os.environ.get(f"{name}_FILE", "")
+    if value or not path:
+        return value or default
+    return Path(path).read_text(encoding="utf-8").rstrip()
+
+
+# --- process ---------------------------------------------------------------------
+
+# dev, rc or stable; rc and stable are "published" and take no insecure shortcut.
+CARACAL_MODE = env.str("CARACAL_MODE", default="stable")
+# api, coordinator, worker, beat or command: which process of the deployment this is.
+CARACAL_PROCESS = env.str("CARACAL_PROCESS", default="command")
+CARACAL_DATA_DIR = Path(env.str("CARACAL_DATA_DIR", default=str(BASE_DIR / ".caracal")))
+WORKER_ID = env.str("WORKER_ID", default=f"{socket.gethostname()}:{os.getpid()}")
+LOG_LEVEL = env.str("LOG_LEVEL", default="info").upper()
+
+DEBUG = False
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
+TRUST_PROXY = env.bool("TRUST_PROXY", default=False)
+
+API_URL = env.str("API_URL", default="http://127.0.0.1:3000")
+COORDINATOR_URL = env.str("COORDINATOR_URL", default="http://127.0.0.1:4000")
+ISSUER_URL = env.str("ISSUER_URL", default=COORDINATOR_URL)
+
+# --- secrets ---------------------------------------------------------------------
+
+SECRET_KEY = secret("SECRET_KEY", "unset")
+ZONE_KEK = secret("ZONE_KEK")
+CREDENTIAL_HMAC_KEY = secret("CREDENTIAL_HMAC_KEY")
+STREAMS_HMAC_KEY = secret("STREAMS_HMAC_KEY")
+AUDIT_HMAC_KEY = secret("AUDIT_HMAC_KEY")
+CARACAL_ADMIN_TOKEN = secret("CARACAL_ADMIN_TOKEN")
+CARACAL_COORDINATOR_TOKEN = secret("CARACAL_COORDINATOR_TOKEN")
+METRICS_BEARER = secret("METRICS_BEARER")
+
+# --- applications ----------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "caracal_site.console.apps.ConsoleConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_filters",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_prometheus",
+    "caracal_site.apps.KernelConfig",
+    "audit",
+    "zones",
+    "tokens",
+    "policies",
+    "agents",
+    "delegations",
+]
+
+# The API deployment's. The coordinator has its own short chain
+# (caracal_site.coordinator.handler), because each synchronous middleware would
+# cost it a thread hop.
+MIDDLEWARE = [
+    "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "caracal_site.middleware.request_context",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_prometheus.middleware.PrometheusAfterMiddleware",
+]
+
+ROOT_URLCONF = "caracal_site.urls"
+COORDINATOR_URLCONF = "caracal_site.coordinator.urls"
+WSGI_APPLICATION = "caracal_site.wsgi.application"
+ASGI_APPLICATION = "caracal_site.asgi.application"
+APPEND_SLASH = False
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# --- stores ----------------------------------------------------------------------
+
+DATABASE_URL = env.str("DATABASE_URL", default="postgres://127.0.0.1:5432/caracal")
+REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")
+
+DB_POOL_MAX = env.int("DB_POOL_MAX", default=20)
+DB_STATEMENT_TIMEOUT_MS = env.int("DB_STATEMENT_TIMEOUT_MS", default=10_000)
+DB_CONNECTION_TIMEOUT_MS = env.int("DB_CONNECTION_TIMEOUT_MS", default=5_000)
+DB_IDLE_TIMEOUT_MS = env.int("DB_IDLE_TIMEOUT_MS", default=30_000)
+DB_LOCK_TIMEOUT_MS = env.int("DB_LOCK_TIMEOUT_MS", default=3_000)
+
+_database = env.db_url_config(DATABASE_URL)
+_database.update(
+    ENGINE="django.db.backends.postgresql",
+    CONN_MAX_AGE=0,
+    OPTIONS={
+        **_database.get("OPTIONS", {}),
+        "pool": {
+            "min_size": 1,
+            "max_size": DB_POOL_MAX,
+            "timeout": DB_CONNECTION_TIMEOUT_MS / 1000,
+            "max_idle": DB_IDLE_TIMEOUT_MS / 1000,
+        },
+        "options": (
+            f"-c statement_timeout={DB_STATEMENT_TIMEOUT_MS}"
+            f" -c lock_timeout={DB_LOCK_TIMEOUT_MS} -c timezone=UTC"
+        ),
+        "application_name": f"caracal-{CARACAL_PROCESS}",
+    },
+)
+DATABASES = {"default": _database}
+
+# --- time, language, files -------------------------------------------------------
+
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en-us"
+USE_I18N = False
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "static_root"
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = False
+
+# --- browser security ------------------------------------------------------------
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "/admin/login/"
+CONSOLE_COOKIE_SECURE = env.bool("CONSOLE_COOKIE_SECURE", default=API_URL.startswith("https://"))
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = CONSOLE_COOKIE_SECURE
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Strict"
+SESSION_COOKIE_AGE = 8 * 3600
+CSRF_COOKIE_SAMESITE = "Strict"
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "no-referrer"
+SECURE_SSL_REDIRECT = False
+SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=0)
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "font-src": ["'self'"],
+        "connect-src": ["'self'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+        "base-uri": ["'none'"],
+    },
+}
+
+# --- Management API --------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["zones.api.authentication.AdminTokenAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["caracal_site.api.permissions.AdminTokenPermission"],
+    "DEFAULT_THROTTLE_CLASSES": ["caracal_site.api.throttling.ActorRateThrottle"],
+    "DEFAULT_PARSER_CLASSES": ["caracal_site.api.parsers.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["caracal_site.api.renderers.OrjsonRenderer"],
+    "DEFAULT_PAGINATION_CLASS": None,
+    "DEFAULT_FILTER_BACKENDS": [],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "caracal_site.api.exceptions.exception_handler",
+    "UNAUTHENTICATED_USER": None,
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Caracal Management API",
+    "DESCRIPTION": "Zones and what lives in them: applications, providers, resources, policies and evidence.",
+    "VERSION": "1.0.0",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+}
+
+API_BODY_LIMIT_BYTES = env.int("API_BODY_LIMIT_BYTES", default=1_048_576)
+DATA_UPLOAD_MAX_MEMORY_SIZE = API_BODY_LIMIT_BYTES
+API_MAX_RESOURCES_PER_ZONE = env.int("API_MAX_RESOURCES_PER_ZONE", default=100_000)
+API_READY_OUTBOX_DEAD_MAX = env.int("API_READY_OUTBOX_DEAD_MAX", default=0)
+ADMIN_TOKEN_LAST_USED_DEBOUNCE_SEC = env.int("ADMIN_TOKEN_LAST_USED_DEBOUNCE_SEC", default=60)
+CLIENT_SECRET_OVERLAP_SECONDS = env.int("CLIENT_SECRET_OVERLAP_SECONDS", default=3600)
+CONTROL_AUDIENCE = env.str("CONTROL_AUDIENCE", default="caracal-control")
+MAX_DCR_APPLICATIONS_PER_ZONE = env.int("MAX_DCR_APPLICATIONS_PER_ZONE", default=1_000)
+DCR_RATE_LIMIT_PER_SEC = env.int("DCR_RATE_LIMIT_PER_SEC", default=10)
+
+# --- rate limits, requests a minute; 0 switches one off -----------------------------
+
+API_V1_RATE_LIMIT_PER_MIN = env.int("API_V1_RATE_LIMIT_PER_MIN", default=600)
+ADMIN_AUTH_FAIL_LIMIT_PER_MIN = env.int("ADMIN_AUTH_FAIL_LIMIT_PER_MIN", default=60)
+READY_RATE_LIMIT_PER_MIN = env.int("READY_RATE_LIMIT_PER_MIN", default=120)
+COORDINATOR_RATE_LIMIT_PER_MIN = env.int("COORDINATOR_RATE_LIMIT_PER_MIN", default=600)
+V1_RATE_LIMIT_PER_MIN = env.int("V1_RATE_LIMIT_PER_MIN", default=300)
+VERIFY_RATE_LIMIT_PER_MIN = env.int("VERIFY_RATE_LIMIT_PER_MIN", default=60)
+INVOCATION_RATE_LIMIT_PER_MIN = env.int("INVOCATION_RATE_LIMIT_PER_MIN", default=120)
+TOKEN_RATE_LIMIT_PER_MIN = env.int("TOKEN_RATE_LIMIT_PER_MIN", default=600)
+TOKEN_AUTH_FAIL_LIMIT_PER_MIN = env.int("TOKEN_AUTH_FAIL_LIMIT_PER_MIN", default=30)
+
+# --- coordinator -----------------------------------------------------------------
+
+AGENT_COORDINATOR_SCOPE = env.str("AGENT_COORDINATOR_SCOPE", default="agent:lifecycle")
+# A module with cached(token), authenticate(token) and check_alive(actor).
+COORDINATOR_VERIFIER = "tokens.bearer"
+REFUSAL_RECORDER = "audit.refusals.record"
+COORDINATOR_BODY_LIMIT_BYTES = env.int("COORDINATOR_BODY_LIMIT_BYTES", default=1_048_576)
+COORDINATOR_DB_THREADS = env.int("COORDINATOR_DB_THREADS", default=16)
+MAX_AGENTS_PER_ZONE = env.int("MAX_AGENTS_PER_ZONE", default=10_000)
+MAX_AGENTS_PER_APP = env.int("MAX_AGENTS_PER_APP", default=10_000)
+MAX_CHILDREN = env.int("MAX_CHILDREN", default=100)
+MAX_DEPTH = env.int("MAX_DEPTH", default=10)
+SERVICE_AGENT_LEASE_SECONDS = env.int("SERVICE_AGENT_LEASE_SECONDS", default=120)
+TTL_SWEEP_INTERVAL_MS = env.int("TTL_SWEEP_INTERVAL_MS", default=60_000)
+SWEEPER_BATCH_SIZE = env.int("SWEEPER_BATCH_SIZE", default=500)
+IDEMPOTENCY_RETENTION_HOURS = env.int("IDEMPOTENCY_RETENTION_HOURS", default=24)
+SHUTDOWN_GRACE_MS = env.int("SHUTDOWN_GRACE_MS", default=15_000)
+
+# --- tokens ----------------------------------------------------------------------
+
+SESSION_TOKEN_DEFAULT_TTL_SECONDS = 900
+SESSION_TOKEN_MAX_TTL_SECONDS = 3_600
+TOKEN_BODY_LIMIT_BYTES = 65_536
+
+# --- evidence --------------------------------------------------------------------
+
+OUTBOX_SWEEP_INTERVAL_MS = env.int("OUTBOX_SWEEP_INTERVAL_MS", default=2_000)
+OUTBOX_BATCH_SIZE = env.int("OUTBOX_BATCH_SIZE", default=500)
+OUTBOX_RETENTION_DAYS = env.int("OUTBOX_RETENTION_DAYS", default=7)
+OUTBOX_MAX_ATTEMPTS = env.int("OUTBOX_MAX_ATTEMPTS", default=10)
+STREAMS_MAXLEN = env.int("STREAMS_MAXLEN", default=100_000)
+AUDIT_SEAL_INTERVAL_MS = env.int("AUDIT_SEAL_INTERVAL_MS", default=1_000)
+AUDIT_SEAL_BATCH_SIZE = env.int("AUDIT_SEAL_BATCH_SIZE", default=1_000)
+WORKER_HEARTBEAT_INTERVAL_MS = env.int("WORKER_HEARTBEAT_INTERVAL_MS", default=5_000)
+WORKER_HEARTBEAT_MAX_AGE_SECONDS = env.int("WORKER_HEARTBEAT_MAX_AGE_SECONDS", default=30)
+
+# --- Celery ----------------------------------------------------------------------
+
+CELERY_BROKER_URL = REDIS_URL
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 300,
+    "global_keyprefix": "caracal:celery:",
+    "socket_timeout": 10,
+    "socket_connect_timeout": 3,
+}
+CELERY_TIMEZONE = "UTC"
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TASK_TIME_LIMIT = 300
+
+LOGGING_CONFIG = "caracal_site.logs.configure"
+LOGGING: dict[str, object] = {}

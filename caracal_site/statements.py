@@ -1,0 +1,68 @@
+"""Named SQL statements kept beside the code that runs them.
+
+``load("agents/spawn")`` reads ``agents/sql/spawn.sql``. A line
+``-- include: audit/evidence`` is replaced by that file's text, so that a fragment
+shared by several statements is written once.
+
+They are run with server-side parameters and prepared, so that the database plans each
+of them once a connection.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import psycopg
+from django.conf import settings
+from django.db import connection
+
+INCLUDE = re.compile(r"^[ \t]*-- include: (\S+)$", re.MULTILINE)
+
+
+@cache
+def load(name: str) -> str:
+    """The text of the statement ``app/name``, includes resolved."""
+    app, _, file = name.partition("/")
+    text = (settings.BASE_DIR / app / "sql" / f"{file}.sql").read_text(encoding="utf-8")
+    return INCLUDE.sub(lambda match: load(match[1]).rstrip(), text)
+
+
+def fetch_one(name: str, parameters: Mapping[str, object]) -> tuple[Any, ...]:
+    """Runs the statement and returns its only row."""
+    return fetch_text(load(name), parameters)
+
+
+def fetch_text(text: str, parameters: Mapping[str, object]) -> tuple[Any, ...]:
+    """``fetch_one`` for a statement given as text."""
+    with _prepared(text, parameters) as cursor:
+        row = cursor.fetchone()
+    if row is None:
+        raise LookupError("a statement that returns one row returned none")
+    return tuple(row)
+
+
+def fetch_all(name: str, parameters: Mapping[str, object]) -> list[tuple[Any, ...]]:
+    """Runs the statement and returns all its rows."""
+    with _prepared(load(name), parameters) as cursor:
+        return [tuple(row) for row in cursor.fetchall()]
+
+
+def execute(name: str, parameters: Mapping[str, object]) -> int:
+    """Runs the statement and returns how many rows it changed."""
+    with _prepared(load(name), parameters) as cursor:
+        return int(cursor.rowcount)
+
+
+def _prepared(text: str, parameters: Mapping[str, object]) -> Any:
+    connection.ensure_connection()
+    if connection.queries_logged:
+        connection.queries_log.append({"sql": text, "time": "0"})
+    connection.validate_no_broken_transaction()
+    with connection.wrap_database_errors:
+        # Not Django's cursor, which writes the parameters into the text.
+        cursor = psycopg.Cursor(connection.connection)
+        cursor.execute(text, parameters, prepare=True)
+    return cursor

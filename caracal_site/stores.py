@@ -1,0 +1,29 @@
+"""Redis for jobs and probes: bounded waits, and no retry behind the caller's back."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import redis
+from django.conf import settings
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+TIMEOUT_SECONDS = 5.0
+
+
+@cache
+def redis_client() -> redis.Redis:
+    """The process's client; a command takes at most ``TIMEOUT_SECONDS`` or raises
+    RedisError."""
+    return connect(settings.REDIS_URL)
+
+
+def connect(url: str) -> redis.Redis:
+    """A client of the Redis at ``url`` with the same bounds."""
+    return redis.Redis.from_url(
+        url,
+        socket_timeout=TIMEOUT_SECONDS,
+        socket_connect_timeout=TIMEOUT_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+    )

@@ -1,0 +1,38 @@
+"""The platform's own background jobs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import shared_task
+from celery.signals import worker_ready
+from django.conf import settings
+
+from caracal_site import statements
+from caracal_site.jobs import job
+
+PRUNE_BATCH_SIZE = 1_000
+HEARTBEAT = "worker-heartbeat"
+
+
+@shared_task
+@job(HEARTBEAT, quiet_seconds=0)
+def worker_heartbeat() -> None:
+    """Proves that beat, broker, a worker and the database work together."""
+
+
+@worker_ready.connect
+def announce(**_details: Any) -> None:
+    """Has the first heartbeat come with the worker, not one interval later."""
+    worker_heartbeat.delay()
+
+
+@shared_task
+@job("prune-receipts")
+def prune_receipts() -> int:
+    """Forgets idempotency receipts older than ``IDEMPOTENCY_RETENTION_HOURS``."""
+    parameters: dict[str, object] = {
+        "hours": settings.IDEMPOTENCY_RETENTION_HOURS,
+        "limit": PRUNE_BATCH_SIZE,
+    }
+    return statements.repeat("caracal_site/prune_receipts", parameters, PRUNE_BATCH_SIZE)

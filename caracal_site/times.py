@@ -1,0 +1,33 @@
+"""Timestamps as the wire has them: UTC, three fraction digits, ``Z``."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+WIRE = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?Z\Z", re.ASCII
+)
+
+
+def to_wire(value: datetime | None) -> str | None:
+    """``2026-05-01T12:00:00.123Z``; None stays None."""
+    if value is None:
+        return None
+    utc = value.astimezone(UTC)
+    return utc.strftime("%Y-%m-%dT%H:%M:%S.") + f"{utc.microsecond // 1000:03d}Z"
+
+
+def from_wire(text: str) -> datetime:
+    """The moment ``text`` names. Only ``Z`` is accepted as zone.
+
+    Raises ValueError for anything else, year 0000 included.
+    """
+    match = WIRE.match(text)
+    if match is None:
+        raise ValueError("not an ISO 8601 date-time ending in Z")
+    year, month, day, hour, minute = (int(part) for part in match.groups()[:5])
+    fraction = (match[7] or "").ljust(6, "0")[:6]
+    return datetime(
+        year, month, day, hour, minute, int(match[6] or 0), int(fraction), tzinfo=UTC
+    )

@@ -1,0 +1,19 @@
+"""The verbs of delegation: the only writers of edges, with ``ending`` for their end."""
+
+from delegations.services.creating import (
+    CreatedDelegation,
+    DelegationRequest,
+    create_delegation,
+)
+from delegations.services.expiring import expire_due_edges
+from delegations.services.revoking import Revocation, preview_revocation, revoke_delegation
+
+__all__ = [
+    "CreatedDelegation",
+    "DelegationRequest",
+    "Revocation",
+    "create_delegation",
+    "expire_due_edges",
+    "preview_revocation",
+    "revoke_delegation",
+]

@@ -1,0 +1,202 @@
+"""One way down: what ends with an edge or an agent, foreseen and carried out.
+
+``foresee`` answers what would end; ``carry_out`` locks exactly that, looks again, and
+ends it in one statement. Revocation, termination, expiry and archiving all come here,
+and every preview is ``foresee`` without the write (D12, D13).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from django.db import connection
+
+from agents.events import AgentTerminated
+from agents.services import capacity
+from audit import record
+from audit.events import Event
+from caracal_site import statements
+from caracal_site.actors import Actor
+from caracal_site.database import Changed
+from delegations import rules
+from delegations.events import EdgeEnded
+
+ROUNDS = 8
+REVOKED = "delegation_revoked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fall:
+    """What ends together: a preview, or the record of what was done.
+
+    ``agents`` and ``edges`` are ids in the order they fall; ``agent_rows`` holds
+    (id, parent, application, ancestors, subject session, transition) by id.
+    """
+
+    zone_id: str
+    edges: tuple[str, ...] = ()
+    agents: tuple[str, ...] = ()
+    invocations: tuple[str, ...] = ()
+    touched: frozenset[str] = frozenset()
+    edge_rows: Mapping[str, rules.Edge] = field(default_factory=dict)
+    agent_rows: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    epoch: int | None = None
+
+    @property
+    def subject_sessions(self) -> list[str]:
+        """The distinct subject sessions of the agents that end."""
+        return sorted({self.agent_rows[agent][4] for agent in self.agents})
+
+
+def foresee(zone_id: str, *, edge_ids: Sequence[str] = (), agent_ids: Sequence[str] = ()) -> Fall:
+    """What would end with these edges and agents, as things stand."""
+    agents_json, edges_json, invocations_json = statements.fetch_one(
+        "delegations/reach",
+        {"zone_id": zone_id, "edge_ids": list(edge_ids), "agent_ids": list(agent_ids)},
+    )
+    agent_rows = {row[0]: row for row in orjson.loads(agents_json)}
+    edges = {row[0]: rules.Edge(*row) for row in orjson.loads(edges_json)}
+    agents = [rules.Agent(row[0], row[1], row[2], tuple(row[3])) for row in agent_rows.values()]
+    fallen = rules.collapse(
+        edges.values(), agents, ended_edges=edge_ids, ended_agents=agent_ids
+    )
+    gone = set(fallen.agents)
+    open_calls = orjson.loads(invocations_json)
+    return Fall(
+        zone_id=zone_id,
+        edges=tuple(fallen.edges),
+        agents=tuple(fallen.agents),
+        invocations=tuple(row[0] for row in open_calls if row[1] in gone or row[2] in gone),
+        touched=frozenset(fallen.touched),
+        edge_rows=edges,
+        agent_rows=agent_rows,
+    )
+
+
+def carry_out(
+    actor: Actor,
+    zone_id: str,
+    *,
+    headline: Callable[[Fall], Event],
+    reason: str,
+    edge_ids: Sequence[str] = (),
+    agent_ids: Sequence[str] = (),
+    status: str = "terminated",
+    locked: Sequence[str] = (),
+) -> Fall:
+    """Ends the given edges and agents with all that falls with them.
+
+    ``headline`` makes the event the audit row is about; ``reason`` is stored on the
+    given agents and told in every event; ``locked`` are agents the caller has locked
+    already. Must run in a transaction. Returns an empty Fall, without evidence, when
+    nothing was live.
+    """
+    fall = _settled(zone_id, edge_ids, agent_ids, frozenset(locked))
+    if not fall.edges and not fall.agents:
+        return fall
+    announcements: list[Event] = [headline(fall)]
+    announcements += [
+        EdgeEnded(zone_id=zone_id, entity_id=edge, reason=REVOKED) for edge in fall.edges
+    ]
+    announcements += [_ended(zone_id, fall.agent_rows[agent], reason) for agent in fall.agents]
+    evidence = record.prepare(actor, announcements, reason=reason)
+    _edges, _agents, epoch = statements.fetch_one(
+        "delegations/end",
+        {
+            "zone_id": zone_id,
+            "reason": reason,
+            "edge_ids": list(fall.edges),
+            "invocation_ids": list(fall.invocations),
+            **_agent_parameters(fall, frozenset(agent_ids), reason, status),
+            **evidence.parameters(),
+        },
+    )
+    record.written(evidence)
+    return Fall(
+        zone_id=zone_id,
+        edges=fall.edges,
+        agents=fall.agents,
+        invocations=fall.invocations,
+        edge_rows=fall.edge_rows,
+        agent_rows=fall.agent_rows,
+        epoch=int(str(epoch)) if epoch is not None else None,
+    )
+
+
+def _settled(
+    zone_id: str,
+    edge_ids: Sequence[str],
+    agent_ids: Sequence[str],
+    locked: frozenset[str],
+) -> Fall:
+    """What falls, with a lock on all of it: looked at again after every new lock,
+    because what is waited for may have grown."""
+    held = set(locked)
+    for _round in range(ROUNDS):
+        fall = foresee(zone_id, edge_ids=edge_ids, agent_ids=agent_ids)
+        gone = set(fall.agents)
+        parents = {
+            row[1] for row in (fall.agent_rows[agent] for agent in gone) if row[1] is not None
+        }
+        wanted = (fall.touched | gone | (parents - gone) | set(fall.edges)) - held
+        if not wanted:
+            return fall
+        _lock("agent_sessions", wanted - set(fall.edges))
+        _lock("delegation_edges", wanted & set(fall.edges))
+        held |= wanted
+    raise Changed
+
+
+def _lock(table: str, ids: set[str] | frozenset[str]) -> None:
+    if not ids:
+        return
+    # Id order is creation order: parents are locked before children everywhere.
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT FROM {table} WHERE id = ANY (%s) ORDER BY id FOR NO KEY UPDATE",  # noqa: S608
+            [list(ids)],
+        )
+
+
+def _ended(zone_id: str, row: Sequence[Any], reason: str) -> AgentTerminated:
+    return AgentTerminated(
+        zone_id=zone_id,
+        entity_id=row[0],
+        parent_id=row[1],
+        transition=row[5] + 1,
+        reason=reason,
+    )
+
+
+def _agent_parameters(
+    fall: Fall, given: frozenset[str], reason: str, status: str
+) -> dict[str, object]:
+    gone = set(fall.agents)
+    statuses, reasons = [], []
+    surviving_parents: Counter[str] = Counter()
+    per_application: Counter[str] = Counter()
+    for agent in fall.agents:
+        row = fall.agent_rows[agent]
+        per_application[row[2]] += 1
+        if agent in given:
+            statuses.append(status)
+            reasons.append(reason)
+        else:
+            statuses.append("terminated")
+            reasons.append("parent_terminated" if row[1] in gone else REVOKED)
+        if row[1] is not None and row[1] not in gone:
+            surviving_parents[row[1]] += 1
+    parents = sorted(surviving_parents)
+    return {
+        "agent_ids": list(fall.agents),
+        "statuses": statuses,
+        "reasons": reasons,
+        "parent_ids": parents,
+        "parent_counts": [surviving_parents[parent] for parent in parents],
+        "ended_in_zone": len(fall.agents),
+        **capacity.released(per_application),
+    }

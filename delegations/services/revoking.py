@@ -1,0 +1,92 @@
+"""Revocation of an edge with all that rests on it (contract: coordinator.md 7.3, D12)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.db import transaction
+
+from agents.errors import OutsideAgentSubtree
+from caracal_site import statements
+from caracal_site.actors import COORDINATOR_ADMIN, Actor
+from delegations import errors
+from delegations.events import DelegationRevoked
+from delegations.services.ending import Fall, carry_out, foresee
+from tokens.bearer import caller_parameters, refuse_dead_caller
+
+DELEGATE_FROM = "coordinator.delegate_from:"
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """What ended, or would end: edges, agents, their subject sessions, invocations."""
+
+    edge_id: str
+    fall: Fall
+
+    @property
+    def affected_sessions(self) -> list[str]:
+        return self.fall.subject_sessions
+
+
+def may_revoke(actor: Actor, issuer_application_id: str) -> bool:
+    return (
+        actor.is_operator
+        or actor.owns_application(issuer_application_id)
+        or actor.has_scope(DELEGATE_FROM + issuer_application_id)
+        or actor.has_scope(COORDINATOR_ADMIN)
+    )
+
+
+@transaction.atomic
+def revoke_delegation(actor: Actor, *, zone_id: str, edge_id: str, reason: str) -> Revocation:
+    """Ends the edge, every edge made below it, and the agents that nothing else
+    justifies. Raises DelegationNotFound when it is not active, and
+    IssuerOwnershipRequired."""
+    zone_live, identity_live, agent_live, issuer, source, active = statements.fetch_one(
+        "delegations/lock", {**caller_parameters(actor), "zone_id": zone_id, "id": edge_id}
+    )
+    refuse_dead_caller(
+        actor, zone_live=zone_live, identity_live=identity_live, agent_live=agent_live
+    )
+    if issuer is None:
+        raise errors.DelegationNotFound
+    if not may_revoke(actor, str(issuer)):
+        raise errors.IssuerOwnershipRequired
+    _refuse_outside_subtree(actor, source)
+    if not active:
+        raise errors.DelegationNotFound
+    fall = carry_out(
+        actor,
+        zone_id,
+        headline=lambda fall: _headline(zone_id, edge_id, fall),
+        reason=reason,
+        edge_ids=[edge_id],
+    )
+    if not fall.edges:
+        raise errors.DelegationNotFound
+    return Revocation(edge_id, fall)
+
+
+def preview_revocation(*, zone_id: str, edge_id: str) -> Revocation:
+    """What ``revoke_delegation`` would end. Raises DelegationNotFound."""
+    fall = foresee(zone_id, edge_ids=[edge_id])
+    if not fall.edges:
+        raise errors.DelegationNotFound
+    return Revocation(edge_id, fall)
+
+
+def _headline(zone_id: str, edge_id: str, fall: Fall) -> DelegationRevoked:
+    return DelegationRevoked(
+        zone_id=zone_id,
+        entity_id=edge_id,
+        edges=len(fall.edges),
+        agents=len(fall.agents),
+        invocations=len(fall.invocations),
+    )
+
+
+def _refuse_outside_subtree(actor: Actor, lineage: list[str] | None) -> None:
+    bound = actor.agent_session_id
+    if bound and bound not in (lineage or ()):
+        raise OutsideAgentSubtree

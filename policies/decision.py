@@ -1,0 +1,102 @@
+"""The decision: may this application have these scopes on this resource?
+
+``decide`` is the only place that answers, for token requests and for simulations
+alike. A ``DecisionRequest`` carries every fact a rule may look at, so deciding reads
+nothing else. Deny is the default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from django.conf import settings
+
+SCHEMA_VERSION = "2026-05-20"
+COMPLETE = "complete"
+NO_RULE_MATCHED: Mapping[str, Any] = {"reason": "no_rule_matched"}
+BOOTSTRAP: Mapping[str, Any] = {"policy": "caracal-bootstrap"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """The calling application and, when it acts as one, its agent session."""
+
+    id: str
+    zone_id: str
+    registration_method: str
+    agent_session_id: str | None = None
+    lifecycle: str | None = None
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceFacts:
+    """The resource asked for; ``owner_id`` is the application its gateway binding
+    names, if any."""
+
+    id: str
+    identifier: str
+    scopes: tuple[str, ...]
+    owner_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionRequest:
+    """One question about one resource (contract: tokens.md 11).
+
+    ``delegation_edge`` and ``subject_claims`` are the contract's objects; None means
+    that none was presented, which is not the same as an empty one.
+    """
+
+    principal: Principal
+    resource: ResourceFacts
+    requested_scopes: tuple[str, ...]
+    trace_id: str
+    session_id: str | None = None
+    delegation_edge_id: str | None = None
+    delegation_edge: Mapping[str, Any] | None = None
+    subject_claims: Mapping[str, Any] | None = None
+    challenge_resolved: bool = False
+    method: str | None = None
+    path: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The answer and its reasons; usable only when the evaluation was complete."""
+
+    decision: Literal["allow", "deny"]
+    evaluation_status: str = COMPLETE
+    determining_policies: tuple[Mapping[str, Any], ...] = ()
+    diagnostics: tuple[Mapping[str, Any], ...] = ()
+    policy_set_id: str | None = None
+    policy_set_version_id: str | None = None
+    manifest_sha256: str | None = None
+
+    @property
+    def is_allowed(self) -> bool:
+        return self.decision == "allow" and self.evaluation_status == COMPLETE
+
+
+def decide(request: DecisionRequest) -> Decision:
+    """Allows an application exactly the lifecycle scope on a resource it owns, as
+    itself: without agent session, delegation edge or subject."""
+    if _owns(request) and _is_bootstrap(request):
+        return Decision(decision="allow", determining_policies=(BOOTSTRAP,))
+    return Decision(decision="deny", diagnostics=(NO_RULE_MATCHED,))
+
+
+def _owns(request: DecisionRequest) -> bool:
+    return request.resource.owner_id == request.principal.id
+
+
+def _is_bootstrap(request: DecisionRequest) -> bool:
+    return (
+        set(request.requested_scopes) == {settings.AGENT_COORDINATOR_SCOPE}
+        and request.principal.agent_session_id is None
+        and request.delegation_edge_id is None
+        and request.delegation_edge is None
+        and request.subject_claims is None
+    )

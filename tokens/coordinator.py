@@ -1,0 +1,199 @@
+"""The token endpoint, the key sets, and the operator's hand on the keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from django.conf import settings
+from django.db import DatabaseError
+from django.http import HttpRequest, HttpResponse
+from psycopg_pool import PoolTimeout
+
+from caracal_site import actors, database
+from caracal_site.coordinator.answers import answer
+from caracal_site.coordinator.routes import Access, Call, Route
+from caracal_site.coordinator.threads import in_db
+from caracal_site.errors import LockTimeout, PayloadTooLarge, ServiceUnavailable
+from caracal_site.ids import is_id
+from tokens import forms, services
+from tokens.errors import TokenServiceUnavailable, ZoneHasNoKeys, ZoneIdMissing
+from tokens.services import issue
+
+NOT_STORED = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+KEY_SET_HEADERS = {"Cache-Control": "public, max-age=300, must-revalidate"}
+GATEWAY_HEADERS = (
+    "HTTP_X_CARACAL_GATEWAY_TIMESTAMP",
+    "HTTP_X_CARACAL_GATEWAY_REQUEST",
+    "HTTP_X_CARACAL_GATEWAY_SIGNATURE",
+)
+
+
+class TokenBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The answer of the token endpoint."""
+
+    access_token: str
+    token_type: str
+    expires_in: int
+    issued_token_type: str
+    target_resources: list[str]
+    scope: str | None = None
+
+
+class KeySet(msgspec.Struct, frozen=True):
+    """A JWK set (RFC 7517)."""
+
+    keys: list[dict[str, str]]
+
+
+class KeySetQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    zone_id: str = ""
+
+
+class KeyChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Why a key is rotated or withdrawn."""
+
+    reason: str = "requested"
+
+
+class Rotated(msgspec.Struct, frozen=True):
+    """The key that was published and will sign."""
+
+    rotated: bool
+    zone_id: str
+    kid: str
+
+
+class Withdrawn(msgspec.Struct, frozen=True):
+    """The key that is trusted no more."""
+
+    withdrawn: bool
+    zone_id: str
+    kid: str
+
+
+async def token(call: Call) -> HttpResponse:
+    """Issues a session token to an application."""
+    request = call.request
+    asked = forms.read(
+        _body(request),
+        content_type=request.META.get("CONTENT_TYPE", ""),
+        query=request.META.get("QUERY_STRING", ""),
+        is_gateway_signed=any(header in request.META for header in GATEWAY_HEADERS),
+    )
+    try:
+        issued = await in_db(issue.issue_session_token, asked)
+    except (DatabaseError, PoolTimeout) as error:
+        if isinstance(database.translate(error), ServiceUnavailable | LockTimeout):
+            raise TokenServiceUnavailable from error
+        raise
+    return answer(issued.as_json(), headers=NOT_STORED)
+
+
+async def key_set(call: Call) -> HttpResponse:
+    """The public keys of a zone."""
+    zone_id = call.query.zone_id
+    if not zone_id:
+        raise ZoneIdMissing
+    if not is_id(zone_id):
+        raise ZoneHasNoKeys
+    return answer(await in_db(services.jwks, zone_id), headers=KEY_SET_HEADERS)
+
+
+async def rotate_key(call: Call) -> HttpResponse:
+    """Publishes the zone's next signing key."""
+    key = await in_db(
+        services.rotate_signing_key,
+        call.zone_id,
+        actor=_operator(call),
+        reason=_reason(call),
+    )
+    return answer({"rotated": True, "zone_id": call.zone_id, "kid": key.id})
+
+
+async def withdraw_key(call: Call) -> HttpResponse:
+    """Ends all trust in a signing key."""
+    key = await in_db(
+        services.withdraw_signing_key,
+        call.params["key_id"],
+        zone_id=call.zone_id,
+        actor=_operator(call),
+        reason=_reason(call),
+    )
+    return answer({"withdrawn": True, "zone_id": call.zone_id, "kid": key.id})
+
+
+def _body(request: HttpRequest) -> bytes:
+    if getattr(request, "body_too_large", False):
+        raise PayloadTooLarge
+    return bytes(request.body)
+
+
+def _operator(call: Call) -> actors.Actor:
+    return actors.operator(call.zone_id, settings.AGENT_COORDINATOR_SCOPE)
+
+
+def _reason(call: Call) -> str:
+    body: Any = call.body
+    return body.reason if body else KeyChange().reason
+
+
+routes = [
+    Route(
+        "POST",
+        "/oauth/2/token",
+        "token",
+        token,
+        "Get a session token",
+        access=Access.PUBLIC,
+        form=True,
+        answer=TokenBody,
+        errors=(
+            "invalid_request",
+            "unsupported_grant_type",
+            "access_denied",
+            "zone_invalid",
+            "provider_rate_limited",
+            "sts_unavailable",
+        ),
+        tags=("tokens",),
+    ),
+    Route(
+        "GET",
+        "/.well-known/jwks.json",
+        "jwks",
+        key_set,
+        "Get the public keys of a zone",
+        access=Access.PUBLIC,
+        query=KeySetQuery,
+        answer=KeySet,
+        errors=("invalid_token", "resource_not_found"),
+        tags=("tokens",),
+    ),
+    Route(
+        "POST",
+        "/internal/zones/{zone_id}/signing-key/rotate",
+        "rotate-signing-key",
+        rotate_key,
+        "Publish the zone's next signing key",
+        access=Access.OPERATOR,
+        body=KeyChange,
+        body_optional=True,
+        answer=Rotated,
+        errors=("zone_not_found", "rotation_pending"),
+        tags=("tokens",),
+    ),
+    Route(
+        "POST",
+        "/internal/zones/{zone_id}/signing-keys/{key_id}/withdraw",
+        "withdraw-signing-key",
+        withdraw_key,
+        "End all trust in a signing key",
+        access=Access.OPERATOR,
+        body=KeyChange,
+        body_optional=True,
+        answer=Withdrawn,
+        errors=("zone_not_found", "signing_key_not_found"),
+        tags=("tokens",),
+    ),
+]

@@ -1,0 +1,89 @@
+"""Refusals of the token service (contract: tokens.md 8)."""
+
+from __future__ import annotations
+
+from caracal_site.errors import CaracalError, RetryLater
+
+
+class InvalidTokenRequest(CaracalError):
+    """The token request is malformed."""
+
+    code = "invalid_request"
+    status = 400
+
+
+class UnsupportedGrantType(CaracalError):
+    """grant_type must be client_credentials or the token-exchange URN."""
+
+    code = "unsupported_grant_type"
+    status = 400
+
+
+class ClientNotAuthenticated(CaracalError):
+    """application_id and client_secret do not name a live application of this zone."""
+
+    code = "access_denied"
+    status = 401
+
+
+class ChallengeInvalid(CaracalError):
+    """The step-up challenge is unknown, expired or used."""
+
+    code = "access_denied"
+    status = 401
+
+
+class ExchangeDenied(CaracalError):
+    """Nothing that was asked for may be granted; the audit trail tells why."""
+
+    code = "access_denied"
+    status = 403
+
+
+class ZoneInvalid(CaracalError):
+    """The application belongs to another zone than zone_id names."""
+
+    code = "zone_invalid"
+    status = 403
+
+
+class TooManyExchanges(RetryLater):
+    """Too many token requests in this minute."""
+
+    code = "provider_rate_limited"
+    status = 429
+
+
+class TokenServiceUnavailable(RetryLater):
+    """The database cannot be reached; no token was issued."""
+
+    code = "sts_unavailable"
+    status = 503
+
+
+class ZoneIdMissing(CaracalError):
+    """The query must name the zone: ?zone_id=<id>."""
+
+    code = "invalid_token"
+    status = 400
+
+
+class ZoneHasNoKeys(CaracalError):
+    """There is no live zone with this id, so there are no keys."""
+
+    code = "resource_not_found"
+    status = 404
+
+
+class SigningKeyNotFound(CaracalError):
+    """There is no such signing key in this zone."""
+
+    code = "signing_key_not_found"
+    status = 404
+
+
+class RotationPending(CaracalError):
+    """A newer key is already published and will sign once verifiers know it."""
+
+    code = "rotation_pending"
+    status = 409

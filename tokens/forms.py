@@ -1,0 +1,163 @@
+"""The form of a token request (contract: tokens.md 4), read strictly.
+
+Only the body counts: parameters in the query would reach access logs, and are refused.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+from django.conf import settings
+
+from caracal_site.errors import PayloadTooLarge, UnsupportedMediaType
+from caracal_site.ids import is_id
+from tokens.errors import InvalidTokenRequest, UnsupportedGrantType
+
+FORM = "application/x-www-form-urlencoded"
+TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105
+CLIENT_CREDENTIALS = "client_credentials"
+ACCESS_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105
+MAX_FIELDS = 256
+MAX_RESOURCES = 32
+MAX_RESOURCE_LENGTH = 2048
+INTEGER = re.compile(r"-?[0-9]{1,9}\Z")
+REFERENCES = ("session_id", "agent_session_id", "delegation_edge_id", "challenge_id")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenRequest:
+    """A well-formed token request. An empty parameter is an absent one.
+
+    ``resources`` and ``scopes`` have no duplicates and keep their order;
+    ``ttl_seconds`` is between 1 and the longest life of a session token.
+    ``is_gateway_signed`` tells that any of the gateway's headers was there.
+    """
+
+    application_id: str
+    zone_id: str
+    client_secret: str
+    resources: tuple[str, ...]
+    scopes: tuple[str, ...]
+    ttl_seconds: int
+    subject_token: str = ""
+    actor_token: str = ""
+    session_id: str | None = None
+    agent_session_id: str | None = None
+    delegation_edge_id: str | None = None
+    challenge_id: str | None = None
+    challenge_response: str = ""
+    runtime_credential_injection: bool = False
+    is_gateway_signed: bool = False
+
+
+def read(
+    body: bytes, *, content_type: str, query: str = "", is_gateway_signed: bool = False
+) -> TokenRequest:
+    """The request in ``body``.
+
+    Raises InvalidTokenRequest, UnsupportedGrantType, UnsupportedMediaType or
+    PayloadTooLarge.
+    """
+    if query:
+        raise InvalidTokenRequest(
+            "Token parameters belong in the body, not in the query."
+        )
+    if len(body) > settings.TOKEN_BODY_LIMIT_BYTES:
+        raise PayloadTooLarge
+    if body and content_type.partition(";")[0].strip().lower() != FORM:
+        raise UnsupportedMediaType(f"The request body must be sent as {FORM}.")
+    fields, resources = _fields(body)
+    if fields.get("grant_type") not in (TOKEN_EXCHANGE, CLIENT_CREDENTIALS):
+        raise UnsupportedGrantType
+    _check_credentials(fields)
+    references = {name: _reference(name, fields) for name in REFERENCES}
+    return TokenRequest(
+        application_id=fields.get("application_id", ""),
+        zone_id=fields.get("zone_id", ""),
+        client_secret=fields.get("client_secret", ""),
+        resources=_checked_resources(resources),
+        scopes=tuple(dict.fromkeys(fields.get("scope", "").split())),
+        ttl_seconds=_ttl(fields.get("ttl_seconds", "")),
+        subject_token=fields.get("subject_token", ""),
+        actor_token=fields.get("actor_token", ""),
+        challenge_response=fields.get("challenge_response", ""),
+        runtime_credential_injection=_boolean("runtime_credential_injection", fields),
+        is_gateway_signed=is_gateway_signed,
+        **references,
+    )
+
+
+def _fields(body: bytes) -> tuple[dict[str, str], list[str]]:
+    """The parameters that may be given once, and every ``resource``."""
+    try:
+        pairs = parse_qsl(
+            body.decode(),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=MAX_FIELDS,
+        )
+    except ValueError:
+        raise InvalidTokenRequest("The body is not a well-formed form.") from None
+    fields: dict[str, str] = {}
+    resources: list[str] = []
+    for name, value in pairs:
+        if "\0" in value:
+            raise InvalidTokenRequest("Text must not contain NUL characters.")
+        if name == "resource":
+            resources.append(value)
+        elif name in fields:
+            raise InvalidTokenRequest(
+                f"Parameter {name[:64]!r} is given more than once."
+            )
+        else:
+            fields[name] = value
+    return fields, resources
+
+
+def _check_credentials(fields: dict[str, str]) -> None:
+    if fields.get("client_assertion"):
+        raise InvalidTokenRequest(
+            "client_assertion is not supported; authenticate with client_secret."
+        )
+    for name in ("subject_token", "actor_token"):
+        token_type = fields.get(f"{name}_type")
+        if fields.get(name) and token_type and token_type != ACCESS_TOKEN_TYPE:
+            raise InvalidTokenRequest(f"{name}_type must be {ACCESS_TOKEN_TYPE}.")
+
+
+def _checked_resources(values: list[str]) -> tuple[str, ...]:
+    resources = tuple(dict.fromkeys(filter(None, values)))
+    if len(resources) > MAX_RESOURCES:
+        raise InvalidTokenRequest(f"At most {MAX_RESOURCES} resources fit one token.")
+    if any(len(resource) > MAX_RESOURCE_LENGTH for resource in resources):
+        raise InvalidTokenRequest(
+            f"A resource identifier has at most {MAX_RESOURCE_LENGTH} characters."
+        )
+    return resources
+
+
+def _ttl(text: str) -> int:
+    if not text:
+        return int(settings.SESSION_TOKEN_DEFAULT_TTL_SECONDS)
+    longest = int(settings.SESSION_TOKEN_MAX_TTL_SECONDS)
+    if not INTEGER.match(text) or not 0 <= int(text) <= longest:
+        raise InvalidTokenRequest(
+            f"ttl_seconds must be an integer from 0 to {longest}."
+        )
+    return int(text) or int(settings.SESSION_TOKEN_DEFAULT_TTL_SECONDS)
+
+
+def _boolean(name: str, fields: dict[str, str]) -> bool:
+    text = fields.get(name, "")
+    if text not in ("", "true", "false"):
+        raise InvalidTokenRequest(f"{name} must be true or false.")
+    return text == "true"
+
+
+def _reference(name: str, fields: dict[str, str]) -> str | None:
+    text = fields.get(name, "")
+    if text and not is_id(text):
+        raise InvalidTokenRequest(f"{name} is not an identifier.")
+    return text or None

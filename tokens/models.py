@@ -1,0 +1,118 @@
+"""Signing keys of zones, and the authority sessions tokens stand for."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from caracal_site.ids import IdField, PrimaryIdField
+from tokens.querysets import SessionQuerySet, SigningKeyQuerySet
+
+
+class SigningKeyState(models.TextChoices):
+    PUBLISHED = "published", "published, does not sign yet"
+    SIGNING = "signing"
+    RETIRED = "retired", "retired, verifies only"
+    WITHDRAWN = "withdrawn", "withdrawn, verifies nothing"
+
+
+class SigningKey(models.Model):
+    """An ES256 key of a zone; its id is the ``kid`` of the tokens it signs.
+
+    Invariants: a zone's versions are unique, and at most one of its keys signs. The
+    private key is sealed under ``ZONE_KEK`` with the row's identity as associated data.
+    """
+
+    id = PrimaryIdField()
+    zone = models.ForeignKey("zones.Zone", models.PROTECT, related_name="signing_keys")
+    version = models.PositiveIntegerField()
+    state = models.TextField(
+        choices=SigningKeyState.choices, default=SigningKeyState.SIGNING
+    )
+    public_jwk = models.JSONField()
+    sealed_private_key = models.BinaryField()
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    withdrawn_at = models.DateTimeField(null=True, editable=False)
+
+    objects = SigningKeyQuerySet.as_manager()
+
+    class Meta:
+        db_table = "signing_keys"
+        ordering = ("zone", "-version")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["zone", "version"], name="signing_keys_zone_version_key"
+            ),
+            models.UniqueConstraint(
+                fields=["zone"], condition=Q(state="signing"), name="signing_keys_one_signs"
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=SigningKeyState.values), name="signing_keys_state_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.zone_id} v{self.version}"
+
+
+class SessionType(models.TextChoices):
+    USER = "user"
+    APPLICATION = "application"
+
+
+class SessionStatus(models.TextChoices):
+    ACTIVE = "active"
+    REVOKED = "revoked"
+    EXPIRED = "expired"
+
+
+class Session(models.Model):
+    """An authority session: the row behind a token's ``sid``.
+
+    Invariant: a session is usable only while ``active`` and before ``expires_at``,
+    and only by the application ``client`` it was issued to.
+    """
+
+    id = PrimaryIdField()
+    zone = models.ForeignKey("zones.Zone", models.PROTECT, related_name="sessions")
+    session_type = models.TextField(choices=SessionType.choices)
+    subject_id = models.TextField(null=True)
+    client = models.ForeignKey(
+        "zones.Application", models.PROTECT, related_name="sessions", db_column="client_id"
+    )
+    parent = models.ForeignKey("self", models.PROTECT, null=True, related_name="children")
+    jti = IdField(null=True)
+    agent_session_id = IdField(null=True)
+    delegation_edge_id = IdField(null=True)
+    scope = models.TextField(default="", blank=True)
+    status = models.TextField(choices=SessionStatus.choices, default=SessionStatus.ACTIVE)
+    expires_at = models.DateTimeField()
+    authenticated_at = models.DateTimeField(db_default=Now())
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    revoked_at = models.DateTimeField(null=True)
+    revoked_reason = models.TextField(null=True)
+
+    objects = SessionQuerySet.as_manager()
+
+    class Meta:
+        db_table = "sessions"
+        ordering = ("-created_at", "-id")
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(session_type__in=SessionType.values), name="sessions_type_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=SessionStatus.values), name="sessions_status_known"
+            ),
+        ]
+        indexes = [
+            models.Index("zone", F("created_at").desc(), F("id").desc(), name="sessions_listing"),
+            models.Index(fields=["zone", "subject_id", "status"], name="sessions_subject"),
+            models.Index(
+                fields=["expires_at"], condition=Q(status="active"), name="sessions_expiring"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.id

@@ -1,0 +1,97 @@
+"""Client authentication at the token endpoint (contract: tokens.md 5).
+
+An unknown application, a wrong secret and an application that is no longer in force
+are told apart neither by the answer nor by what it costs. Failures are counted, and
+past a limit refused as such, per application and per address; the zone's ledger names
+each source of failures once a minute (D23).
+"""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import orjson
+from django.conf import settings
+from prometheus_client import Counter
+
+from caracal_site import context, rates, sealing, statements
+from caracal_site.errors import CaracalError, RateLimited
+from caracal_site.ids import is_id
+from tokens.errors import ClientNotAuthenticated, TooManyExchanges, ZoneInvalid
+from tokens.forms import TokenRequest
+from zones import services as zone_services
+from zones.models import Application
+
+NOBODY = bytes(32)
+COLUMNS = (
+    "id",
+    "zone_id",
+    "name",
+    "registration_method",
+    "traits",
+    "secret_digest",
+    "previous_secret_digest",
+    "previous_secret_expires_at",
+    "expires_at",
+)
+
+failures = Counter(
+    "caracal_token_client_failures", "Token requests of unproven clients.", ["reason"]
+)
+
+
+def authenticate(request: TokenRequest) -> Application:
+    """The live application that ``request`` proves to come from.
+
+    Raises ClientNotAuthenticated, ZoneInvalid when it is of another zone than the
+    request names, or TooManyExchanges instead of either.
+    """
+    if request.is_gateway_signed:
+        refuse(request, "gateway_signature", ClientNotAuthenticated())
+    application = _live_application(request.application_id)
+    if application is None:
+        # The same work as for a known application, so that time tells nothing.
+        guess = f"{request.application_id}:{request.client_secret}"
+        sealing.same(sealing.digest("client_secret", guess), NOBODY)
+        refuse(request, "client_authentication_failed", ClientNotAuthenticated())
+    if not zone_services.verify_client_secret(application, request.client_secret):
+        refuse(request, "client_authentication_failed", ClientNotAuthenticated())
+    if application.zone_id != request.zone_id:
+        refuse(request, "zone_invalid", ZoneInvalid())
+    return application
+
+
+def refuse(request: TokenRequest, reason: str, error: CaracalError) -> NoReturn:
+    """Counts and records the failure, then raises ``error``, or TooManyExchanges."""
+    failures.labels(reason).inc()
+    source = context.current().source or "unknown"
+    limit = settings.TOKEN_AUTH_FAIL_LIMIT_PER_MIN
+    named = request.application_id if is_id(request.application_id) else "unknown"
+    try:
+        rates.check("token_auth_fail_address", source, limit)
+        rates.check("token_auth_fail_application", named, limit)
+    except RateLimited as limited:
+        raise TooManyExchanges(headers=limited.headers) from None
+    if is_id(request.zone_id):
+        _record(request.zone_id, named, source, reason)
+    raise error
+
+
+def _live_application(application_id: str) -> Application | None:
+    named = application_id if is_id(application_id) else ""
+    rows = statements.fetch_all("tokens/client", {"application_id": named})
+    return Application(**dict(zip(COLUMNS, rows[0], strict=True))) if rows else None
+
+
+def _record(zone_id: str, application_id: str, source: str, reason: str) -> None:
+    metadata = {"application_id": application_id, "source": source, "reason": reason}
+    statements.execute(
+        "tokens/client_failure",
+        {
+            "zone_id": zone_id,
+            "source": source,
+            "reason": reason,
+            "request_id": context.current().request_id,
+            "metadata": orjson.dumps(metadata).decode(),
+        },
+    )

@@ -1,0 +1,99 @@
+"""The ledger's rows of one token exchange (contract: tokens.md 18)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from caracal_site import context
+from caracal_site.ids import new_id
+from policies.decision import Decision
+from tokens.forms import TokenRequest
+from zones.models import Application
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was found about one resource; ``status`` is the ledger's word for it."""
+
+    resource: str
+    status: str
+    decision: Decision | None = None
+
+    @property
+    def is_granted(self) -> bool:
+        return self.decision is not None and self.decision.is_allowed
+
+
+class Ledger:
+    """Collects the rows while an exchange is judged."""
+
+    def __init__(self, request: TokenRequest, application: Application) -> None:
+        self._request = request
+        self._application = application
+        self._rows: list[dict[str, Any]] = []
+
+    def add_verdicts(
+        self, verdicts: Sequence[Verdict], *, jti: str = "", sid: str = ""
+    ) -> None:
+        """One row a resource; the granted ones name the token and its session."""
+        for verdict in verdicts:
+            metadata: dict[str, Any] = {"resource": verdict.resource}
+            if verdict.decision is not None:
+                metadata |= self._requested()
+            if verdict.is_granted:
+                metadata |= {"jti": jti, "sid": sid}
+            self._add(verdict.status, metadata, verdict.decision)
+
+    def add_refusal(self, reason: str) -> None:
+        """The summary of an exchange that ended with nothing."""
+        requested = list(self._request.resources)
+        metadata = {"requested": requested, "reason": reason, **self._requested()}
+        self._add("exchange_denied", metadata, None)
+
+    def as_parameter(self) -> str:
+        """The rows for ``ledger.sql``: a JSON array."""
+        return orjson.dumps(self._rows).decode()
+
+    def _requested(self) -> dict[str, Any]:
+        return {
+            "requested_scopes": list(self._request.scopes),
+            "session_id": self._request.session_id or "",
+            "agent_session_id": self._request.agent_session_id or "",
+            "delegation_edge_id": self._request.delegation_edge_id or "",
+            "runtime_credential_injection": self._request.runtime_credential_injection,
+        }
+
+    def _add(
+        self, status: str, metadata: Mapping[str, Any], decision: Decision | None
+    ) -> None:
+        client = self._application
+        row: dict[str, Any] = {
+            "id": new_id(),
+            "zone_id": client.zone_id,
+            "event_type": "token_exchange",
+            "request_id": context.current().request_id,
+            "decision": "deny",
+            "evaluation_status": status,
+            "determining_policies_json": [],
+            "diagnostics_json": [{"reason": metadata.get("reason", status)}],
+            "metadata_json": {
+                "application_id": client.id,
+                "application_name": client.name,
+                "application_registration_method": client.registration_method,
+                **metadata,
+            },
+        }
+        if decision is not None:
+            row |= {
+                "decision": decision.decision,
+                "policy_set_id": decision.policy_set_id,
+                "policy_set_version_id": decision.policy_set_version_id,
+                "manifest_sha": decision.manifest_sha256,
+                "determining_policies_json": decision.determining_policies,
+                "diagnostics_json": decision.diagnostics,
+            }
+        self._rows.append(row)

@@ -1,0 +1,53 @@
+"""Authority sessions: ended when their time is over, or before it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.conf import settings
+from django.db import transaction
+
+from audit.events import Event
+from caracal_site import statements
+from tokens.events import SessionRevoked
+
+
+@transaction.atomic
+def revoke_sessions(
+    *,
+    zone_id: str,
+    client_ids: Sequence[str] | None,
+    reason: str,
+    producer: str = "api",
+) -> list[Event]:
+    """Ends the zone's active sessions, of these clients or of all (None), and all
+    sessions that descend from them. What was ended before keeps its time and reason.
+
+    Returns the news of it; the caller records them with the change that is the cause.
+    """
+    ended = statements.fetch_all(
+        "tokens/revoke_sessions",
+        {
+            "zone_id": zone_id,
+            "client_ids": None if client_ids is None else list(client_ids),
+            "reason": reason,
+        },
+    )
+    return [
+        SessionRevoked(
+            zone_id=zone_id, entity_id=str(session_id), reason=reason, producer=producer
+        )
+        for (session_id,) in ended
+    ]
+
+
+def expire_sessions() -> int:
+    """Marks every session past its time; returns how many. Each batch commits."""
+    expired = 0
+    while True:
+        batch = statements.execute(
+            "tokens/expire_sessions", {"batch": settings.SWEEPER_BATCH_SIZE}
+        )
+        expired += batch
+        if batch < settings.SWEEPER_BATCH_SIZE:
+            return expired

@@ -1,0 +1,3 @@
+WITH
+-- include: tokens/caller
+SELECT zone_live, identity_live, agent_live FROM caller

@@ -1,0 +1,3 @@
+WITH
+-- include: tokens/ledger
+SELECT 1

@@ -1,0 +1,22 @@
+"""Jobs of the token service."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from caracal_site.jobs import job
+from tokens import services
+
+
+@shared_task
+@job("expire-sessions")
+def expire_sessions() -> int:
+    """Marks sessions past their time."""
+    return services.expire_sessions()
+
+
+@shared_task
+@job("promote-signing-keys")
+def promote_signing_keys() -> int:
+    """Lets published keys sign once every verifier may know them."""
+    return services.promote_published_keys()

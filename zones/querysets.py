@@ -1,0 +1,74 @@
+"""Questions about zones and what lives in them, as English."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from django.db import models
+from django.db.models import OuterRef, Q, Subquery
+from django.db.models.functions import Now
+
+RESERVED_SLUG_PREFIX = "caracal-sys-"
+RESERVED_NAME_PREFIX = "caracal.sys/"
+
+
+class ZoneQuerySet(models.QuerySet):
+    def live(self) -> Self:
+        return self.filter(archived_at=None)
+
+    def reserved(self) -> Self:
+        return self.filter(
+            Q(slug__istartswith=RESERVED_SLUG_PREFIX)
+            | Q(name__istartswith=RESERVED_NAME_PREFIX)
+        )
+
+    def listed(self) -> Self:
+        """Live and not one of the platform's own."""
+        return self.live().exclude(
+            Q(slug__istartswith=RESERVED_SLUG_PREFIX)
+            | Q(name__istartswith=RESERVED_NAME_PREFIX)
+        )
+
+
+class InZoneQuerySet(models.QuerySet):
+    def in_zone(self, zone_id: str) -> Self:
+        return self.filter(zone_id=zone_id)
+
+    def live(self) -> Self:
+        return self.filter(archived_at=None)
+
+
+class ApplicationQuerySet(InZoneQuerySet):
+    def managed(self) -> Self:
+        return self.filter(registration_method="managed")
+
+    def dynamic(self) -> Self:
+        return self.filter(registration_method="dcr")
+
+    def unexpired(self) -> Self:
+        return self.filter(Q(expires_at=None) | Q(expires_at__gt=Now()))
+
+
+class ProviderQuerySet(InZoneQuerySet):
+    pass
+
+
+class ResourceQuerySet(InZoneQuerySet):
+    def with_gateway_application(self) -> Self:
+        """Adds ``gateway_application_id``: who fronts the resource, or None."""
+        from zones.models import GatewayBinding
+
+        binding = GatewayBinding.objects.filter(
+            zone_id=OuterRef("zone_id"), resource_identifier=OuterRef("identifier")
+        )
+        return self.annotate(
+            gateway_application_id=Subquery(binding.values("application_id")[:1])
+        )
+
+
+class AdminTokenQuerySet(models.QuerySet):
+    def usable(self) -> Self:
+        """Not revoked, and its zone, if it has one, not archived."""
+        return self.filter(revoked_at=None).filter(
+            Q(zone=None) | Q(zone__archived_at=None)
+        )
