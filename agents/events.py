@@ -99,7 +99,7 @@ class AgentTerminated(AgentEvent):
     """An agent ended for good: its lifecycle, and the revocation of what it holds.
 
     The revocation names the agent and never its subject session, which others may
-    share (D14).
+    share (D14). ``is_announced`` when the end of an edge into it revokes it already.
     """
 
     name: ClassVar[str] = "agent.terminated"
@@ -107,17 +107,19 @@ class AgentTerminated(AgentEvent):
     sentence: ClassVar[str] = "An agent was terminated."
 
     reason: str
+    is_announced: bool = False
 
     def news(self) -> list[News]:
+        ended = self._lifecycle(f"terminate:{self.entity_id}", reason=self.reason)
+        if self.is_announced:
+            return [ended]
         revoke = {
             "zone_id": self.zone_id,
             "agent_session_id": self.entity_id,
             "reason": self.reason,
         }
-        return [
-            self._lifecycle(f"terminate:{self.entity_id}", reason=self.reason),
-            News(REVOKE, revoke, "coordinator", f"agent_terminate:{self.entity_id}"),
-        ]
+        key = f"agent_terminate:{self.entity_id}"
+        return [ended, News(REVOKE, revoke, "coordinator", key)]
 
 
 @dataclass(frozen=True, kw_only=True)

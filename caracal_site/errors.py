@@ -242,12 +242,15 @@ def render(error: CaracalError, *, request_id: str, accept: str = "") -> Rendere
 
 
 def catalogue() -> list[tuple[str, int, str]]:
-    """(code, status, sentence) of every declared error, for the /errors page."""
-    seen: dict[str, tuple[str, int, str]] = {}
+    """(code, status, sentence) of every declared error, for the /errors page.
+
+    A code may stand for several facts: each of its classes has an entry.
+    """
+    found: set[tuple[str, int, str]] = set()
     pending: list[type[CaracalError]] = [CaracalError]
     while pending:
         kind = pending.pop()
         pending.extend(kind.__subclasses__())
         if "code" in kind.__dict__:
-            seen[kind.code] = (kind.code, kind.status, inspect.getdoc(kind) or "")
-    return sorted(seen.values())
+            found.add((kind.code, kind.status, inspect.getdoc(kind) or ""))
+    return sorted(found)

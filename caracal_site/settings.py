@@ -146,7 +146,12 @@ _database.update(
         "options": (
             f"-c statement_timeout={DB_STATEMENT_TIMEOUT_MS}"
             f" -c lock_timeout={DB_LOCK_TIMEOUT_MS} -c timezone=UTC"
+            # Prepared statements keep the plan made while their tables were still
+            # small; one that scanned them would get slower with every row.
+            " -c plan_cache_mode=force_generic_plan -c enable_seqscan=off"
         ),
+        # The named statements (caracal_site.statements) are planned once a connection.
+        "prepare_threshold": 1,
         "application_name": f"caracal-{CARACAL_PROCESS}",
     },
 )
@@ -224,6 +229,8 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
 }
 
+# /docs, /redoc and /openapi.json of both deployments.
+API_ENABLE_DOCS = env.bool("API_ENABLE_DOCS", default=True)
 API_BODY_LIMIT_BYTES = env.int("API_BODY_LIMIT_BYTES", default=1_048_576)
 DATA_UPLOAD_MAX_MEMORY_SIZE = API_BODY_LIMIT_BYTES
 API_MAX_RESOURCES_PER_ZONE = env.int("API_MAX_RESOURCES_PER_ZONE", default=100_000)

@@ -20,14 +20,17 @@ from django.conf import settings
 from django.db import connection
 
 INCLUDE = re.compile(r"^[ \t]*-- include: (\S+)$", re.MULTILINE)
+COMMENT = re.compile(r"^[ \t]*--.*\n", re.MULTILINE)
 
 
 @cache
 def load(name: str) -> str:
-    """The text of the statement ``app/name``, includes resolved."""
+    """The text of the statement ``app/name``: includes resolved, comments and
+    indentation dropped (the driver remembers only texts below 4 kB)."""
     app, _, file = name.partition("/")
     text = (settings.BASE_DIR / app / "sql" / f"{file}.sql").read_text(encoding="utf-8")
-    return INCLUDE.sub(lambda match: load(match[1]).rstrip(), text)
+    text = INCLUDE.sub(lambda match: load(match[1]), text)
+    return "\n".join(line.strip() for line in COMMENT.sub("", text).splitlines())
 
 
 def fetch_one(name: str, parameters: Mapping[str, object]) -> tuple[Any, ...]:

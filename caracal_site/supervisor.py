@@ -23,12 +23,13 @@ from honcho.manager import Manager
 from honcho.process import Popen, Process
 
 from caracal_site.embedded import processes
-from caracal_site.embedded.errors import CannotStart
+from caracal_site.embedded.errors import CannotStart, disk_is_full
 from caracal_site.embedded.installation import (
     CONSOLE_USERNAME,
     Addresses,
     Installation,
 )
+from caracal_site.embedded.server import Server
 from caracal_site.embedded.stores import Stores
 
 MANAGE = Path(__file__).resolve().parent.parent / "manage.py"
@@ -134,10 +135,7 @@ class Supervisor(Manager):  # type: ignore[misc]
             return
         for server in self._stores.servers:
             if not server.is_running():
-                self.failure = (
-                    f"{server.name} {_ending(server.process.returncode)}: "
-                    f"{server.log.complaint()} (see {server.log.path})."
-                )
+                self.failure = server_obituary(server)
                 self.terminate()
                 return
         self._bury_headless()
@@ -264,6 +262,8 @@ def prepare(installation: Installation, stores: Stores) -> None:
     )
     log.write_text(ran.stdout, encoding="utf-8")
     if ran.returncode != 0:
+        if disk_is_full(log.parent):
+            raise CannotStart(f"The disk of {installation.directory.path} is full.")
         lines = ran.stdout.strip().splitlines() or [_ending(ran.returncode)]
         sentence = lines[-1].removeprefix("CommandError: ").rstrip(".")
         raise CannotStart(
@@ -281,7 +281,22 @@ def run(installation: Installation, stores: Stores) -> str | None:
             signal.signal(signum, signal.SIG_IGN)
         left = processes.supervised_in(installation.directory.path)
         processes.end(left, within_seconds=2)
-    return supervisor.failure
+    return supervisor.failure and explained(supervisor.failure, installation, stores)
+
+
+def explained(failure: str, installation: Installation, stores: Stores) -> str:
+    """The failure that was behind the one noticed first."""
+    for server in stores.servers:
+        if not server.is_running():
+            return server_obituary(server)
+    if disk_is_full(installation.directory.path):
+        return f"{failure} The disk of {installation.directory.path} is full."
+    return failure
+
+
+def server_obituary(server: Server) -> str:
+    ending = _ending(server.process.returncode)
+    return f"{server.name} {ending}{server.log.explanation()}"
 
 
 def _is_ignored(signum: signal.Signals) -> bool:

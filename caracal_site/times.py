@@ -14,8 +14,7 @@ def to_wire(value: datetime | None) -> str | None:
     """``2026-05-01T12:00:00.123Z``; None stays None."""
     if value is None:
         return None
-    utc = value.astimezone(UTC)
-    return utc.strftime("%Y-%m-%dT%H:%M:%S.") + f"{utc.microsecond // 1000:03d}Z"
+    return value.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def from_wire(text: str) -> datetime:

@@ -77,13 +77,18 @@ class DelegationRevoked(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class EdgeEnded(Event):
-    """One edge is no longer in force: said to everybody who may have cached it."""
+    """One edge is no longer in force: said to everybody who may have cached it.
+
+    ``agent_session_id`` is its target when that ended with it, so that one message
+    revokes both.
+    """
 
     name: ClassVar[str] = "delegation.edge_ended"
     entity_type: ClassVar[str] = "delegations"
     sentence: ClassVar[str] = "A delegation edge ended."
 
     reason: str
+    agent_session_id: str | None = None
 
     def news(self) -> list[News]:
         payload = {
@@ -91,6 +96,8 @@ class EdgeEnded(Event):
             "delegation_edge_id": self.entity_id,
             "reason": self.reason,
         }
+        if self.agent_session_id is not None:
+            payload["agent_session_id"] = self.agent_session_id
         return [News(REVOKE, payload, "coordinator", f"delegation:{self.entity_id}")]
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import Error
 from django.http import HttpRequest, HttpResponse
 from psycopg_pool import PoolTimeout
 
@@ -53,7 +53,7 @@ class KeySetQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class KeyChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Why a key is rotated or withdrawn."""
 
-    reason: str = "requested"
+    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=256)] = "requested"
 
 
 class Rotated(msgspec.Struct, frozen=True):
@@ -83,7 +83,7 @@ async def token(call: Call) -> HttpResponse:
     )
     try:
         issued = await in_db(issue.issue_session_token, asked)
-    except (DatabaseError, PoolTimeout) as error:
+    except (Error, PoolTimeout) as error:
         if isinstance(database.translate(error), ServiceUnavailable | LockTimeout):
             raise TokenServiceUnavailable from error
         raise

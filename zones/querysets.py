@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Self
 
 from django.db import models
-from django.db.models import OuterRef, Q, Subquery
+from django.db.models import (
+    BooleanField,
+    ExpressionWrapper,
+    OuterRef,
+    Q,
+    Subquery,
+)
 from django.db.models.functions import Now
 
 RESERVED_SLUG_PREFIX = "caracal-sys-"
 RESERVED_NAME_PREFIX = "caracal.sys/"
+
+
+RESERVED = Q(slug__istartswith=RESERVED_SLUG_PREFIX) | Q(
+    name__istartswith=RESERVED_NAME_PREFIX
+)
 
 
 class ZoneQuerySet(models.QuerySet):
@@ -17,16 +29,16 @@ class ZoneQuerySet(models.QuerySet):
         return self.filter(archived_at=None)
 
     def reserved(self) -> Self:
-        return self.filter(
-            Q(slug__istartswith=RESERVED_SLUG_PREFIX)
-            | Q(name__istartswith=RESERVED_NAME_PREFIX)
-        )
+        return self.filter(RESERVED)
 
     def listed(self) -> Self:
         """Live and not one of the platform's own."""
-        return self.live().exclude(
-            Q(slug__istartswith=RESERVED_SLUG_PREFIX)
-            | Q(name__istartswith=RESERVED_NAME_PREFIX)
+        return self.live().exclude(RESERVED)
+
+    def marking_reserved(self) -> Self:
+        """Adds ``is_reserved``: whether the zone is one of the platform's own."""
+        return self.annotate(
+            is_reserved=ExpressionWrapper(RESERVED, output_field=BooleanField())
         )
 
 
@@ -47,6 +59,16 @@ class ApplicationQuerySet(InZoneQuerySet):
 
     def unexpired(self) -> Self:
         return self.filter(Q(expires_at=None) | Q(expires_at__gt=Now()))
+
+    def expired(self) -> Self:
+        return self.filter(expires_at__lte=Now())
+
+    def marking_expired(self) -> Self:
+        """Adds ``is_expired``."""
+        expired = Q(expires_at__isnull=False, expires_at__lte=Now())
+        return self.annotate(
+            is_expired=ExpressionWrapper(expired, output_field=BooleanField())
+        )
 
 
 class ProviderQuerySet(InZoneQuerySet):
@@ -71,4 +93,13 @@ class AdminTokenQuerySet(models.QuerySet):
         """Not revoked, and its zone, if it has one, not archived."""
         return self.filter(revoked_at=None).filter(
             Q(zone=None) | Q(zone__archived_at=None)
+        )
+
+    def marking_stale(self, seconds: int) -> Self:
+        """Adds ``is_stale``: last seen in use longer than ``seconds`` ago, or never."""
+        stale = Q(last_used_at=None) | Q(
+            last_used_at__lt=Now() - timedelta(seconds=seconds)
+        )
+        return self.annotate(
+            is_stale=ExpressionWrapper(stale, output_field=BooleanField())
         )

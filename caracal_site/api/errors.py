@@ -34,3 +34,10 @@ class SystemZoneReadOnly(CaracalError):
 
     code = "system_zone_read_only"
     status = 403
+
+
+class MalformedRequest(CaracalError):
+    """The request itself is not well-formed, or names a host that is not served here."""
+
+    code = "bad_request"
+    status = 400

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 from rest_framework.renderers import BaseRenderer
 
+from caracal_site.errors import JSON
 from caracal_site.times import to_wire
 
 
@@ -26,14 +27,20 @@ class OrjsonRenderer(BaseRenderer):
     render_style = "binary"
 
     def render(
-        self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None
+        self,
+        data: Any,
+        accepted_media_type: str | None = None,
+        renderer_context: Any = None,
     ) -> bytes:
         if renderer_context is not None and data is not None:
             response = renderer_context["response"]
-            response.content_type = response.content_type or "application/json; charset=utf-8"
+            # DRF has written the header by now, from the bare media type.
+            response["Content-Type"] = response.content_type or JSON
         if data is None:
             return b""
-        return orjson.dumps(data, default=_default, option=orjson.OPT_PASSTHROUGH_DATETIME)
+        return orjson.dumps(
+            data, default=_default, option=orjson.OPT_PASSTHROUGH_DATETIME
+        )
 
 
 class ProblemRenderer(OrjsonRenderer):

@@ -8,13 +8,15 @@ from itertools import chain
 from django.urls import URLPattern, path
 
 from agents.coordinator import routes as agents
-from caracal_site.coordinator import operations
+from caracal_site.coordinator import documentation, operations
 from caracal_site.coordinator.endpoint import views_of
 from caracal_site.coordinator.routes import Route
 from delegations.coordinator import routes as delegations
 from tokens.coordinator import routes as tokens
 
-ROUTES: list[Route] = list(chain(operations.routes, agents, delegations, tokens))
+ROUTES: list[Route] = list(
+    chain(operations.routes, documentation.routes, agents, delegations, tokens)
+)
 
 
 def patterns_of(routes: Iterable[Route]) -> list[URLPattern]:

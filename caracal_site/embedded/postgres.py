@@ -25,7 +25,11 @@ import psycopg
 
 from caracal_site.embedded import processes
 from caracal_site.embedded.account import Account, account_for
-from caracal_site.embedded.errors import CannotStart, while_trying_to
+from caracal_site.embedded.errors import (
+    CannotStart,
+    disk_is_full,
+    while_trying_to,
+)
 from caracal_site.embedded.programs import POSTGRES_MAJOR, postgres_programs
 from caracal_site.embedded.server import Server, ServerLog
 
@@ -189,12 +193,20 @@ def _make(
     initdb = ["--username=caracal_superuser", "--auth=reject", "--no-instructions"]
     initdb += ["--encoding=UTF8", "--locale=C"]
     initdb += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
-    initdb += [] if durable else ["--no-sync"]
+    # Left as it is for the disk to be looked at; removed here.
+    initdb += ["--no-clean"] if durable else ["--no-clean", "--no-sync"]
     single = ["--single", "-c", "exit_on_error=on", "-c", "log_min_messages=error"]
     sql = _initial_sql(passwords, may_create_databases=not durable)
     with _path_for(unfinished, account) as (path, options):
-        _run([programs / "initdb", "-D", path, *initdb], "", options)
-        _run([programs / "postgres", *single, "-D", path, "postgres"], sql, options)
+        try:
+            _run([programs / "initdb", "-D", path, *initdb], "", options)
+            _run([programs / "postgres", *single, "-D", path, "postgres"], sql, options)
+        except CannotStart as error:
+            is_full = disk_is_full(cluster.parent)
+            shutil.rmtree(unfinished, ignore_errors=True)
+            if is_full:
+                raise CannotStart(f"The disk of {cluster.parent} is full.") from error
+            raise
     with (unfinished / "pg_hba.conf").open("w", encoding="ascii") as file:
         file.write(HBA)
         file.flush()

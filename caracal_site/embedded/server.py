@@ -9,11 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from caracal_site.embedded.errors import CannotStart, reason
+from caracal_site.embedded.errors import CannotStart, disk_is_full, reason
 
 LOG_LIMIT_BYTES = 10_000_000
 # Recovery after a crash replays what was written since the last checkpoint.
 START_LIMIT_SECONDS = 120.0
+# As PostgreSQL and Valkey write them, the worst first.
+SEVERITIES = ("PANIC:", "FATAL", "Fatal", "error:", "ERROR:")
 
 
 @dataclass(frozen=True)
@@ -33,20 +35,26 @@ class ServerLog:
             path.touch(mode=0o600)
         return cls(path, path.stat().st_size)
 
-    def complaint(self) -> str:
-        """The line of this run's log that most likely says what went wrong."""
+    def complaint(self) -> str | None:
+        """The last error this run's log tells of, if any."""
         try:
             with self.path.open("rb") as file:
                 file.seek(self.start)
-                lines = file.read().decode(errors="replace").split("\n")
+                lines = file.read().decode(errors="replace").splitlines()
         except OSError as error:
             return f"its log cannot be read, {reason(error)}"
-        lines = [line.strip() for line in lines if line.strip()]
-        for severity in ("PANIC:", "FATAL:", "error:", "ERROR:", "# "):
+        for severity in SEVERITIES:
             for line in reversed(lines):
                 if severity in line:
-                    return line.partition(severity)[2].strip().rstrip(".")
-        return lines[-1].rstrip(".") if lines else "it says nothing"
+                    return line.partition(severity)[2].strip(" :*.")
+        return None
+
+    def explanation(self) -> str:
+        """The rest of a sentence on why the server is not running."""
+        is_full = disk_is_full(self.path.parent)
+        complaint = "the disk is full" if is_full else self.complaint()
+        see = f"(see {self.path})"
+        return f": {complaint} {see}." if complaint else f" {see}."
 
 
 @dataclass(frozen=True)
@@ -66,10 +74,7 @@ class Server:
         deadline = time.monotonic() + START_LIMIT_SECONDS
         while not answers():
             if not self.is_running():
-                raise CannotStart(
-                    f"{self.name} did not start: {self.log.complaint()} "
-                    f"(see {self.log.path})."
-                )
+                raise CannotStart(f"{self.name} did not start{self.log.explanation()}")
             if time.monotonic() > deadline:
                 raise CannotStart(
                     f"{self.name} did not answer within {START_LIMIT_SECONDS:.0f} "

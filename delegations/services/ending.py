@@ -8,7 +8,7 @@ and every preview is ``foresee`` without the write (D12, D13).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -98,11 +98,7 @@ def carry_out(
     fall = _settled(zone_id, edge_ids, agent_ids, frozenset(locked))
     if not fall.edges and not fall.agents:
         return fall
-    announcements: list[Event] = [headline(fall)]
-    announcements += [
-        EdgeEnded(zone_id=zone_id, entity_id=edge, reason=REVOKED) for edge in fall.edges
-    ]
-    announcements += [_ended(zone_id, fall.agent_rows[agent], reason) for agent in fall.agents]
+    announcements = [headline(fall), *_announcements(fall, reason)]
     evidence = record.prepare(actor, announcements, reason=reason)
     _edges, _agents, epoch = statements.fetch_one(
         "delegations/end",
@@ -162,14 +158,29 @@ def _lock(table: str, ids: set[str] | frozenset[str]) -> None:
         )
 
 
-def _ended(zone_id: str, row: Sequence[Any], reason: str) -> AgentTerminated:
-    return AgentTerminated(
-        zone_id=zone_id,
-        entity_id=row[0],
-        parent_id=row[1],
-        transition=row[5] + 1,
-        reason=reason,
-    )
+def _announcements(fall: Fall, reason: str) -> Iterator[Event]:
+    """One message for each edge, which revokes its target too when that ended."""
+    gone, announced = set(fall.agents), set()
+    for edge in fall.edges:
+        target = fall.edge_rows[edge].target
+        ended_too = target in gone and target not in announced
+        announced.add(target)
+        yield EdgeEnded(
+            zone_id=fall.zone_id,
+            entity_id=edge,
+            reason=REVOKED,
+            agent_session_id=target if ended_too else None,
+        )
+    for agent in fall.agents:
+        row = fall.agent_rows[agent]
+        yield AgentTerminated(
+            zone_id=fall.zone_id,
+            entity_id=agent,
+            parent_id=row[1],
+            transition=row[5] + 1,
+            reason=reason,
+            is_announced=agent in announced,
+        )
 
 
 def _agent_parameters(

@@ -17,6 +17,7 @@ from tokens import keys
 from tokens.errors import RotationPending, SigningKeyNotFound, ZoneHasNoKeys
 from tokens.events import SigningKeyPublished, SigningKeyTookOver, SigningKeyWithdrawn
 from tokens.models import SigningKey, SigningKeyState
+from tokens.querysets import SigningKeyQuerySet
 from zones.models import Zone
 
 # The longest a verifier keeps a key set without asking again (contract: tokens.md 12).
@@ -112,7 +113,7 @@ def jwks(zone_id: str) -> dict[str, Any]:
     return {"keys": published}
 
 
-def _lock_keys(zone_id: str) -> Any:
+def _lock_keys(zone_id: str) -> SigningKeyQuerySet:
     """The zone's keys, which nobody else changes until the transaction ends."""
     if not Zone.objects.live().filter(id=zone_id).exists():
         raise ZoneNotFound

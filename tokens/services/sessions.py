@@ -24,6 +24,8 @@ def revoke_sessions(
     sessions that descend from them. What was ended before keeps its time and reason.
 
     Returns the news of it; the caller records them with the change that is the cause.
+    A caller that archives the application or zone does so before, in the same
+    transaction: tokens being issued wait for that row, and so none is missed here.
     """
     ended = statements.fetch_all(
         "tokens/revoke_sessions",

@@ -71,7 +71,7 @@ def make_resource(
     return identifier
 
 
-def form_of(client: Client, resource: str, **changes: Any) -> bytes:
+def form_of(client: Client, resource: str, /, **changes: Any) -> bytes:
     """The body of a good token request, changed; None leaves a parameter out."""
     fields: dict[str, Any] = {
         "grant_type": forms.TOKEN_EXCHANGE,
@@ -81,11 +81,13 @@ def form_of(client: Client, resource: str, **changes: Any) -> bytes:
         "scope": LIFECYCLE,
         "resource": resource,
     }
-    given = {name: value for name, value in (fields | changes).items() if value is not None}
+    given = {
+        name: value for name, value in (fields | changes).items() if value is not None
+    }
     return urlencode(given, doseq=True).encode()
 
 
-def request_of(client: Client, resource: str, **changes: Any) -> forms.TokenRequest:
+def request_of(client: Client, resource: str, /, **changes: Any) -> forms.TokenRequest:
     return forms.read(form_of(client, resource, **changes), content_type=forms.FORM)
 
 
@@ -145,7 +147,9 @@ def claims_of(client: Client, **changes: Any) -> dict[str, Any]:
         "use": "session",
         "sub_type": "application",
     }
-    return {name: value for name, value in (claims | changes).items() if value is not None}
+    return {
+        name: value for name, value in (claims | changes).items() if value is not None
+    }
 
 
 def sign(zone: Zone, claims: dict[str, Any]) -> str:

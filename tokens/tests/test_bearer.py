@@ -1,4 +1,4 @@
-"""Bearer tokens at the coordinator: what is believed, what is not, and what it costs."""
+"""Bearer tokens at the coordinator: what is believed, and what that costs."""
 
 from __future__ import annotations
 
@@ -177,7 +177,8 @@ def test_the_key_of_one_zone_signs_nothing_for_another(
 
 
 @pytest.mark.parametrize(
-    "extra", [{"crit": ["exp"]}, {"jwk": {}}, {"b64": False}, {"jku": "https://x.example"}]
+    "extra",
+    [{"crit": ["exp"]}, {"jwk": {}}, {"b64": False}, {"jku": "https://x.example"}],
 )
 def test_a_header_that_changes_the_rules_is_invalid(
     zone: Zone, client: Client, extra: dict[str, Any]

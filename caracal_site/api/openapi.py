@@ -1,0 +1,52 @@
+"""The Management API's OpenAPI document: drf-spectacular's, completed by what every
+route has in common."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.renderers import OpenApiJsonRenderer
+
+from caracal_site import errors, openapi
+
+METHODS = frozenset({"get", "post", "put", "patch", "delete"})
+RETRIED = frozenset({"429", "503"})
+REQUEST_ID = {"$ref": "#/components/parameters/RequestId"}
+ENVELOPE = {"$ref": "#/components/schemas/Error"}
+PROBLEM = {"schema": {"$ref": "#/components/schemas/Problem"}}
+
+
+def document() -> dict[str, Any]:
+    """OpenAPI 3.1 of every route below /v1, as plain JSON values."""
+    generated = SchemaGenerator().get_schema(request=None, public=True)
+    described: dict[str, Any] = json.loads(OpenApiJsonRenderer().render(generated))
+    components = described.setdefault("components", {})
+    for kind, shared in openapi.shared_components().items():
+        components[kind] = {**components.get(kind, {}), **shared}
+    for operation in _operations(described):
+        operation["parameters"] = [
+            openapi.IDEMPOTENCY_KEY if parameter.get("name") == "Idempotency-Key" else parameter
+            for parameter in operation.get("parameters", [])
+        ] + [REQUEST_ID]
+        for status, response in operation["responses"].items():
+            _complete(status, response)
+    return described
+
+
+def _operations(described: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for methods in described["paths"].values():
+        yield from (methods[method] for method in METHODS & methods.keys())
+
+
+def _complete(status: str, response: dict[str, Any]) -> None:
+    """Adds the headers of every response, and to refusals their other media type."""
+    headers = response.setdefault("headers", {})
+    headers.update(openapi.REQUEST_ID_HEADER)
+    if status in RETRIED:
+        headers["Retry-After"] = {"$ref": "#/components/headers/RetryAfter"}
+    content = response.get("content", {})
+    if content.get("application/json", {}).get("schema") == ENVELOPE:
+        content[errors.PROBLEM_JSON] = PROBLEM

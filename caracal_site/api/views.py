@@ -1,0 +1,138 @@
+"""What every view of the Management API has in common.
+
+A view class names its actions and routes them with ``as_view({"get": "list", ...})``;
+its methods only translate. Order before an action runs (D2): authentication, rate
+limit, authorisation on the resolved route, method, identifiers of the path, zone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from django.apps import apps
+from drf_spectacular.utils import extend_schema
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.permissions import SAFE_METHODS
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import Serializer
+from rest_framework.viewsets import ViewSet
+
+from caracal_site import context
+from caracal_site.actors import Actor
+from caracal_site.api import refusals
+from caracal_site.api.errors import SystemZoneReadOnly
+from caracal_site.errors import (
+    CaracalError,
+    InvalidBody,
+    InvalidParams,
+    RouteNotFound,
+    ZoneNotFound,
+)
+from caracal_site.ids import is_id
+
+
+class JSONWhateverIsAccepted(DefaultContentNegotiation):
+    """Answers are JSON, whatever the Accept header or ``?format=`` says."""
+
+    def select_renderer(
+        self, request: Request, renderers: Any, format_suffix: str | None = None
+    ) -> tuple[Any, str]:
+        return renderers[0], renderers[0].media_type
+
+
+class ApiViewSet(ViewSet):
+    """A view of the Management API.
+
+    ``success_status`` is what an action answers when it is not 200; ``invalid_body``
+    the error its body faults are told as; ``reads_with_post`` the actions whose POST
+    changes nothing; ``open_to_zones`` lets every zone token in.
+    """
+
+    http_method_names = ("get", "post", "put", "patch", "delete", "head")
+    content_negotiation_class = JSONWhateverIsAccepted
+    success_status: ClassVar[Mapping[str, int]] = {"create": 201, "destroy": 204}
+    reads_with_post: ClassVar[frozenset[str]] = frozenset()
+    open_to_zones: ClassVar[bool] = False
+    invalid_body: ClassVar[type[InvalidBody]] = InvalidBody
+    invalid_params: ClassVar[type[CaracalError]] = InvalidParams
+
+    actor: Actor | None = None
+    zone: Any = None
+
+    @property
+    def mutates(self) -> bool:
+        """Whether the request would change something."""
+        reads = (
+            self.request.method in SAFE_METHODS or self.action in self.reads_with_post
+        )
+        return not reads
+
+    def perform_authentication(self, request: Request) -> None:
+        self.actor = request.auth
+
+    def check_permissions(self, request: Request) -> None:
+        super().check_throttles(request)
+        super().check_permissions(request)
+
+    def check_throttles(self, request: Request) -> None:
+        """Done before the permission, so that a refused caller cannot go on for ever."""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        self.check_route(request)
+        context.expect_status(self.success_status.get(self.action, 200))
+
+    def check_route(self, request: Request) -> None:
+        """Refuses a method the route has not, and path parameters that are no ids."""
+        if self.action is None or request.method == "OPTIONS":
+            self.http_method_not_allowed(request)
+        if not all(is_id(value) for value in self.kwargs.values()):
+            raise self.invalid_params
+
+    def body(self, serializer: type[Serializer]) -> dict[str, Any]:
+        """The request's body as ``serializer`` accepts it: only the members sent."""
+        bound = serializer(data=self.request.data)
+        bound.is_valid(raise_exception=True)
+        return dict(bound.validated_data)
+
+    def finalize_response(
+        self, request: Request, response: Any, *args: Any, **kwargs: Any
+    ) -> Any:
+        response = super().finalize_response(request, response, *args, **kwargs)
+        error = getattr(response, "error", None)
+        if error is not None:
+            zone_id = self.zone.id if self.zone else self.actor and self.actor.zone_id
+            refusals.note(
+                error, actor=self.actor, mutates=self.mutates, zone_id=zone_id
+            )
+        return response
+
+
+class ZoneScopedViewSet(ApiViewSet):
+    """A view of what is in one zone, which ``zone_id`` of the route names.
+
+    ``self.zone`` is the live zone: an unknown or archived one is 404 everywhere. The
+    platform's own zones are changed by the platform alone.
+    """
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        zones = apps.get_model("zones", "Zone").objects.live().marking_reserved()
+        self.zone = zones.filter(id=kwargs["zone_id"]).first()
+        if self.zone is None:
+            raise ZoneNotFound
+        if self.mutates and self.zone.is_reserved and not self.actor.is_bootstrap:
+            raise SystemZoneReadOnly
+
+
+@extend_schema(exclude=True)
+class UnknownRoute(ApiViewSet):
+    """Every path below /v1 that is no route: known callers are told so."""
+
+    def check_route(self, request: Request) -> None:
+        raise RouteNotFound
+
+    def refuse(self, request: Request, **kwargs: str) -> Response:
+        raise RouteNotFound

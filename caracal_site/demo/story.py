@@ -1,0 +1,287 @@
+"""The story: authority is made, passed on narrower, shown, and taken back."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+
+from caracal_site.demo.calling import Caller
+from caracal_site.demo.narration import Narrator
+
+TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105
+ZONE, PROVIDER = "Demo", "Demo without credential"
+APPLICATION, RESOURCE = "Demo assistant", "Demo calendar"
+READ, WRITE = "calendar:read", "calendar:write"
+
+
+@dataclass(slots=True)
+class World:
+    """What the story is about, as far as it has come."""
+
+    zone: str = ""
+    application: str = ""
+    secret: str = ""
+    resource: str = ""
+    identifier: str = ""
+
+
+class Story:
+    """Tells itself by doing it. ``operators`` calls the Management API as an operator,
+    ``agents`` the coordinator as the application."""
+
+    def __init__(self, narrator: Narrator, operators: Caller, agents: Caller) -> None:
+        self._narrator = narrator
+        self._operators = operators
+        self._agents = agents
+        self.world = World()
+
+    def tell(self) -> None:
+        """Everything that leaves evidence. Raises ItDidNotHappen."""
+        self._make_a_zone()
+        self._make_an_application()
+        self._make_a_resource()
+        self._get_a_token()
+        planner, researcher, writer = self._spawn()
+        reading = self._delegate(planner, researcher)
+        onward = self._delegate_onward(researcher, writer)
+        self._try_to_widen(researcher, writer)
+        self._look_at_authority(researcher, writer)
+        foreseen = self._preview(reading)
+        self._revoke(reading, foreseen)
+        self._look_again(planner, researcher, writer, onward)
+        self._end(planner)
+
+    def _make_a_zone(self) -> None:
+        self._narrator.begin("A zone", "A tenant: nothing in it can refer to another.")
+        found = self._operators.find("/v1/zones", ZONE)
+        zone = found or self._operators.send(
+            "POST", "/v1/zones", {"name": ZONE}, show=("id", "slug")
+        )
+        self.world.zone = zone["id"]
+        self._narrator.call(zone["id"], "zone")
+
+    def _make_an_application(self) -> None:
+        self._narrator.begin(
+            "An application", "Its secret is shown once, and kept as a digest only."
+        )
+        path = f"/v1/zones/{self.world.zone}/applications"
+        found = self._operators.find(path, APPLICATION)
+        if found:
+            self._narrator.say("It is there from an earlier run: a new secret for it.")
+            self._narrator.call(found["id"], "assistant")
+            again = f"{path}/{found['id']}/rotate-secret"
+            made = self._operators.send("POST", again, show=("client_secret",))
+        else:
+            body = {"name": APPLICATION, "registration_method": "managed"}
+            made = self._operators.send(
+                "POST", path, body, show=("id", "client_secret")
+            )
+            self._narrator.call(made["id"], "assistant")
+        self.world.application = (found or made)["id"]
+        self.world.secret = made["client_secret"]
+
+    def _make_a_resource(self) -> None:
+        self._narrator.begin(
+            "A resource",
+            "Authority is always about one: a calendar that can be read and written, "
+            "fronted by the application.",
+        )
+        path = f"/v1/zones/{self.world.zone}"
+        found = self._operators.find(f"{path}/resources", RESOURCE)
+        if not found:
+            found = self._add_resource(path)
+        self.world.resource, self.world.identifier = found["id"], found["identifier"]
+        self._narrator.call(found["id"], "calendar")
+
+    def _add_resource(self, path: str) -> Any:
+        provider = self._operators.find(f"{path}/providers", PROVIDER)
+        if not provider:
+            body = {"name": PROVIDER, "kind": "none"}
+            provider = self._operators.send(
+                "POST", f"{path}/providers", body, show=("id",)
+            )
+        self._narrator.call(provider["id"], "no-credential")
+        body = {
+            "name": RESOURCE,
+            "scopes": [settings.AGENT_COORDINATOR_SCOPE, READ, WRITE],
+            "upstream_url": "https://calendar.example.com",
+            "credential_provider_id": provider["id"],
+            "gateway_application_id": self.world.application,
+        }
+        return self._operators.send(
+            "POST", f"{path}/resources", body, show=("id", "identifier")
+        )
+
+    def _get_a_token(self) -> None:
+        self._narrator.begin(
+            "A token", "The application proves itself and gets fifteen minutes."
+        )
+        issued = self._agents.send(
+            "POST",
+            "/oauth/2/token",
+            form={
+                "grant_type": TOKEN_EXCHANGE,
+                "zone_id": self.world.zone,
+                "application_id": self.world.application,
+                "client_secret": self.world.secret,
+                "resource": self.world.identifier,
+                "scope": settings.AGENT_COORDINATOR_SCOPE,
+            },
+            show=("access_token", "expires_in", "scope"),
+        )
+        self._agents.token = issued["access_token"]
+
+    def _spawn(self) -> tuple[str, str, str]:
+        self._narrator.begin(
+            "Three agents", "A planner, its child the researcher, and a writer."
+        )
+        planner = self._spawn_one("planner")
+        researcher = self._spawn_one("researcher", parent_id=planner)
+        return planner, researcher, self._spawn_one("writer")
+
+    def _spawn_one(self, name: str, **more: Any) -> str:
+        body = {
+            "application_id": self.world.application,
+            "labels": [name],
+            "ttl_seconds": 900,
+            **more,
+        }
+        agent = self._agents.send(
+            "POST",
+            f"/zones/{self.world.zone}/agents",
+            body,
+            show=("agent_session_id", "status", "depth"),
+        )
+        self._narrator.call(agent["agent_session_id"], name)
+        return str(agent["agent_session_id"])
+
+    def _delegate(self, planner: str, researcher: str) -> str:
+        self._narrator.begin(
+            "Narrower authority",
+            "The planner may do all its application may. The researcher gets reading, "
+            "for ten minutes, and may pass it on once more.",
+        )
+        edge = self._post_edge(self._edge(planner, researcher, READ, ttl=600, hops=2))
+        self._narrator.call(edge, "planner-to-researcher")
+        return edge
+
+    def _delegate_onward(self, researcher: str, writer: str) -> dict[str, Any]:
+        self._narrator.begin(
+            "Narrower still", "From the researcher to the writer: five minutes, no hop."
+        )
+        body = self._edge(researcher, writer, READ, ttl=300, hops=1)
+        self._narrator.call(self._post_edge(body), "researcher-to-writer")
+        return body
+
+    def _post_edge(self, body: dict[str, Any]) -> str:
+        path = f"/zones/{self.world.zone}/delegations"
+        shown = ("delegation_edge_id", "parent_edge_id", "allow_reason", "expires_at")
+        edge = self._agents.send("POST", path, body, show=shown)
+        return str(edge["delegation_edge_id"])
+
+    def _try_to_widen(self, researcher: str, writer: str) -> None:
+        self._narrator.begin(
+            "Wider is refused", "Nobody passes on what they do not have."
+        )
+        path = f"/zones/{self.world.zone}/delegations"
+        for scope, ttl in ((WRITE, 300), (READ, 3600)):
+            body = self._edge(researcher, writer, scope, ttl=ttl, hops=1)
+            refused = self._agents.send("POST", path, body, status=403)
+            what = f"{scope} for {ttl} seconds is refused"
+            code = refused["error"]
+            self._narrator.check(
+                code == "delegation_exceeds_parent_authority", what, code
+            )
+
+    def _look_at_authority(self, researcher: str, writer: str) -> None:
+        self._narrator.begin("Effective authority", "What each of them may do now.")
+        for name, agent in (("researcher", researcher), ("writer", writer)):
+            scopes = self._authority_of(agent)["effective_scopes"]
+            self._narrator.check(
+                scopes == [READ], f"the {name} can only read", str(scopes)
+            )
+
+    def _preview(self, edge: str) -> dict[str, Any]:
+        self._narrator.begin(
+            "What would be lost", "The impact of a revocation, without revoking."
+        )
+        shown = ("affected_agents", "narrowed_agents")
+        path = f"/zones/{self.world.zone}/delegations/{edge}/impact"
+        foreseen: dict[str, Any] = self._agents.get(path, show=shown)
+        edges, agents = foreseen["affected_edges"], foreseen["affected_agents"]
+        self._narrator.check(
+            (len(edges), len(agents)) == (2, 2),
+            "two delegations would end, and two agents that live by them",
+            f"{len(edges)} and {len(agents)}",
+        )
+        return foreseen
+
+    def _revoke(self, edge: str, foreseen: dict[str, Any]) -> None:
+        self._narrator.begin("It is taken back", "One request, one transaction.")
+        began = time.perf_counter()
+        revoked = self._agents.send(
+            "PATCH",
+            f"/zones/{self.world.zone}/delegations/{edge}/revoke",
+            show=("revoked_edges", "terminated_agents", "affected_sessions"),
+        )
+        took = (time.perf_counter() - began) * 1000
+        ended = [revoked["revoked_edges"], revoked["terminated_agents"]]
+        promised = [len(foreseen[f"affected_{what}"]) for what in ("edges", "agents")]
+        self._narrator.check(
+            ended == promised,
+            f"exactly what was foreseen, in {took:.0f} ms",
+            f"{ended} instead of {promised}",
+        )
+
+    def _look_again(
+        self, planner: str, researcher: str, writer: str, onward: dict[str, Any]
+    ) -> None:
+        self._narrator.begin("What is left", "The same questions and the same request.")
+        agents = f"/zones/{self.world.zone}/agents"
+        for name, agent, wanted in (
+            ("planner", planner, "active"),
+            ("researcher", researcher, "terminated"),
+            ("writer", writer, "terminated"),
+        ):
+            shown = ("status", "termination_reason")
+            status = self._agents.get(f"{agents}/{agent}", show=shown)["status"]
+            self._narrator.check(status == wanted, f"the {name} is {wanted}", status)
+        for name, agent in (("researcher", researcher), ("writer", writer)):
+            scopes = self._authority_of(agent)["effective_scopes"]
+            self._narrator.check(
+                not scopes, f"the {name} may do nothing any more", str(scopes)
+            )
+        path = f"/zones/{self.world.zone}/delegations"
+        refused = self._agents.send("POST", path, onward, status=404)
+        code = refused["error"]
+        self._narrator.check(
+            code == "delegation_endpoint_not_found",
+            "what was granted before is refused now",
+            code,
+        )
+
+    def _end(self, planner: str) -> None:
+        self._narrator.begin("The planner ends", "It cleans up after itself.")
+        self._agents.send("DELETE", f"/zones/{self.world.zone}/agents/{planner}")
+
+    def _edge(
+        self, source: str, target: str, scope: str, *, ttl: int, hops: int
+    ) -> dict[str, Any]:
+        return {
+            "source_session_id": source,
+            "target_session_id": target,
+            "issuer_application_id": self.world.application,
+            "receiver_application_id": self.world.application,
+            "resource_id": self.world.resource,
+            "scopes": [scope],
+            "ttl_seconds": ttl,
+            "constraints": {"max_hops": hops},
+        }
+
+    def _authority_of(self, agent: str) -> Any:
+        path = f"/zones/{self.world.zone}/agents/{agent}/effective-authority"
+        shown = ("effective_scopes", "effective_max_hops", "effective_ttl_seconds")
+        return self._agents.get(path, show=shown)

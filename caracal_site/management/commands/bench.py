@@ -1,0 +1,152 @@
+"""``manage.py bench``: how the platform does as its data grows.
+
+Beside a running ``up``, and with the folder of the load generator ``load.py`` on
+``PYTHONPATH``. How the server is to be set up: docs/performance.md.
+"""
+
+from __future__ import annotations
+
+import time
+from argparse import Namespace
+from itertools import pairwise, product
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from caracal_site.embedded.directory import DataDirectory
+
+WIDTH = 8
+LOOKS = 20
+TTL_SECONDS = 36_000
+
+
+class Command(BaseCommand):
+    help = "Measures spawning among many agents or audit rows, and dense graphs."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("what", choices=("agents", "audit", "dense"))
+        parser.add_argument("--data-dir", default=settings.CARACAL_DATA_DIR)
+        parser.add_argument(
+            "--rows", type=int, help="default: 100,000 agents or 1,000,000 audit rows"
+        )
+        parser.add_argument("--layers", type=int, default=8, help="of a dense graph")
+        parser.add_argument("-c", "--concurrency", type=int, default=16)
+        parser.add_argument("-d", "--duration", type=float, default=10)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            import load
+
+            from caracal_site.testing.bench import Target
+        except ImportError as error:
+            raise CommandError(
+                f"{error}: put the folder of load.py on PYTHONPATH."
+            ) from error
+        directory = DataDirectory.at(options["data_dir"])
+        known = directory.read(directory.bootstrap_file)
+        if not known:
+            raise CommandError(f"Nothing has been started in {directory.path} yet.")
+        self._load = load
+        self._options = options
+        self._target = Target(
+            Namespace(
+                coordinator=known["coordinator_url"],
+                api=known["api_url"],
+                admin_token=known["admin_token"],
+            )
+        )
+        getattr(self, options["what"])()
+
+    def agents(self) -> None:
+        """Spawning in an empty zone, then in one with many live agents."""
+        for rows in (0, self._options["rows"] or 100_000):
+            self._target.crowd = rows
+            self._spawn(f"{rows:,} live agents in the zone")
+
+    def audit(self) -> None:
+        """Spawning before and after other zones have left much evidence."""
+        rows = self._options["rows"] or 1_000_000
+        self._spawn("no more audit rows")
+        self._target.add_admin_audit(rows)
+        self._spawn(f"{rows:,} more audit rows of other zones")
+
+    def dense(self) -> None:
+        """A graph in layers, every session of which delegates to all of the next."""
+        zone, first, edges = self._layers(self._options["layers"])
+        base = f"/zones/{zone.zone}/delegations/{first}"
+        self.stdout.write(f"{edges} edges in {self._options['layers']} layers")
+        self._look("traverse", "GET", f"{base}/traverse", zone, LOOKS)
+        self._look("impact", "GET", f"{base}/impact", zone, LOOKS)
+        self._look("revoke", "PATCH", f"{base}/revoke", zone, 1)
+
+    def _spawn(self, among: str) -> None:
+        options = self._options
+        self._target.reset()
+        ran = self._load.run(
+            self._target, "spawn", options["concurrency"], options["duration"], 1
+        )
+        latency = ran["latency_ms"]
+        self.stdout.write(
+            f"spawn, {among}: {ran['units_per_s']}/s, p50 {latency['p50']} ms, "
+            f"p99 {latency['p99']} ms, errors {ran['errors'] or 'none'}, "
+            f"generator {ran['generator_cpu_share']} of a core"
+        )
+
+    def _look(self, what: str, method: str, path: str, zone: Any, times: int) -> None:
+        request = self._target.creq(method, path, zone.token)
+        took = []
+        for _ in range(times):
+            began = time.perf_counter()
+            answer = self._load.one(self._target.coord_addr, request)
+            took.append(time.perf_counter() - began)
+        found = self._load.must(answer, 200)
+        if "affected_edges" in found:
+            found = found["affected_edges"]
+        rows = f"{len(found)} rows" if isinstance(found, list) else str(found)
+        median = sorted(took)[len(took) // 2]
+        self.stdout.write(
+            f"{what}: median {median:.4f} s, slowest {max(took):.4f} s, {rows}"
+        )
+
+    def _layers(self, layers: int) -> tuple[Any, str, int]:
+        """The zone, its first edge, and how many edges there are.
+
+        A session that several edges lead into has to name the one its own edges rest
+        on: one that descends from the first, so that all of them do from layer 2 on.
+        """
+        zone = self._target.new_zone()
+        resource = self._target.resource(zone)
+        agents = self._target.agents(zone, 1 + layers * WIDTH)
+        source, rest = agents[0], agents[1:]
+        levels = [rest[i * WIDTH : (i + 1) * WIDTH] for i in range(layers)]
+        made = self._edges(zone, resource, [(source, levels[0][0], None)], layers + 1)
+        first = made[0]
+        resting_on = {levels[0][0]: first}
+        edges = 1
+        for depth, (above, below) in enumerate(pairwise(levels)):
+            triples = [(s, t, resting_on.get(s)) for s, t in product(above, below)]
+            made = self._edges(zone, resource, triples, layers - depth)
+            edges += len(made)
+            # The first session of a layer is the one all others descend through.
+            resting_on = dict(zip(below, made, strict=False))
+        return zone, first, edges
+
+    def _edges(
+        self,
+        zone: Any,
+        resource: str,
+        triples: list[tuple[str, str, str | None]],
+        hops: int,
+    ) -> list[str]:
+        requests = []
+        for source, target, parent in triples:
+            body = self._load.delegation(
+                zone, resource, source, target, hops, TTL_SECONDS + 60 * hops
+            )
+            body |= {"parent_edge_id": parent} if parent else {}
+            path = f"/zones/{zone.zone}/delegations"
+            requests.append(self._target.creq("POST", path, zone.token, body))
+        answers = self._load.bulk(self._target.coord_addr, requests)
+        return [self._load.must(a, 201)["delegation_edge_id"] for a in answers]

@@ -1,0 +1,86 @@
+"""Fixtures of the whole test suite, a pytest plugin named in ``pyproject.toml``.
+
+Tests run against the real database, without rollback: each makes a zone of its own
+and looks only at that. Nothing of Django can be imported at the top, because the
+plugin is loaded before the settings are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from caracal_site.actors import Actor
+    from caracal_site.testing.client import Background, Coordinator
+    from caracal_site.testing.evidence import Events
+    from caracal_site.testing.world import World
+    from zones.models import Zone
+
+
+@pytest.fixture(scope="session", autouse=True)
+def database(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """The test database, open to every test for the whole session."""
+    with django_db_blocker.unblock():
+        yield
+
+
+@pytest.fixture(scope="session")
+def background(database: None) -> Iterator[Background]:
+    """The event loop the coordinator runs in."""
+    from caracal_site.testing.client import Background
+
+    running = Background()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def actor() -> Actor:
+    """The bearer of a global admin token that may write."""
+    from caracal_site.actors import Actor, ActorKind
+
+    return Actor(kind=ActorKind.ADMIN_TOKEN, id="test-token", name="tests", scope="global")
+
+
+@pytest.fixture
+def zone(actor: Actor) -> Zone:
+    """A live zone with a signing key."""
+    from caracal_site.ids import new_id
+    from tokens import services
+    from zones.models import Zone
+
+    zone_id = new_id()
+    made = Zone.objects.create(id=zone_id, name=zone_id, slug=zone_id)
+    services.create_first_key(made, actor=actor)
+    return made
+
+
+@pytest.fixture
+def coordinator(background: Background) -> Iterator[Coordinator]:
+    """An HTTP client of the coordinator."""
+    from caracal_site.testing.client import Coordinator
+
+    client = Coordinator(background)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def world(zone: Zone, coordinator: Coordinator) -> World:
+    """A zone with an application that owns a resource, and its agents."""
+    from caracal_site.testing.world import World
+
+    return World(zone, coordinator)
+
+
+@pytest.fixture
+def events(zone: Zone) -> Events:
+    """The evidence that changes leave in the zone of the test."""
+    from caracal_site.testing.evidence import Events
+
+    seen = Events(zone.id)
+    seen.take()
+    return seen
