@@ -44,3 +44,17 @@ class Event:
 
     def news(self) -> list[News]:
         return []
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParkedEventsRequeued(Event):
+    """News that had been set aside was queued again; ``entity_id`` is the first."""
+
+    name: ClassVar[str] = "outbox.requeued"
+    entity_type: ClassVar[str] = "outbox-events"
+    sentence: ClassVar[str] = "Parked events were queued for publication again."
+
+    outbox_ids: tuple[str, ...]
+
+    def summary(self) -> dict[str, Any]:
+        return {"outbox_ids": list(self.outbox_ids)}

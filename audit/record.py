@@ -50,11 +50,18 @@ def written(evidence: Evidence) -> None:
 
 
 def prepare(
-    actor: Actor, events: Event | Sequence[Event], *, reason: str | None = None
+    actor: Actor,
+    events: Event | Sequence[Event],
+    *,
+    reason: str | None = None,
+    is_one_statement: bool = False,
 ) -> Evidence:
     """The evidence of ``events`` as rows, for services that write everything in one
-    statement: they include ``audit/evidence`` and call ``written`` after it ran."""
-    if not connection.in_atomic_block:
+    statement: they include ``audit/evidence`` and call ``written`` after it ran.
+
+    With ``is_one_statement`` that statement alone is the transaction.
+    """
+    if not (connection.in_atomic_block or is_one_statement):
         raise OutsideTransaction("evidence outside a transaction")
     several = [events] if isinstance(events, Event) else list(events)
     request = context.current()

@@ -12,6 +12,7 @@ from psycopg_pool import PoolTimeout
 from caracal_site.errors import CaracalError, InvalidBody, LockTimeout, ServiceUnavailable
 
 T = TypeVar("T")
+DIVISION_BY_ZERO = "22012"
 LOCK_NOT_AVAILABLE = "55P03"
 RETRYABLE = {"40001", "40P01"}  # serialization failure, deadlock
 DISCONNECTED = {"57P01", "57P02", "57P03", "53300", "08000", "08003", "08006"}

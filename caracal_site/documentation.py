@@ -15,9 +15,9 @@ from caracal_site import errors
 from caracal_site.api import errors as _api_errors  # noqa: F401 - for the catalogue
 from caracal_site.coordinator import errors as _coordinator_errors  # noqa: F401
 
-# What the two renderers need beyond the platform's policy: both write style elements,
-# and Redoc searches in a worker made from a blob.
-RELAXED_POLICY: dict[str, list[str]] = {
+# What Redoc needs beyond the platform's policy: it writes style elements, and searches
+# in a worker made from a blob.
+REDOC_POLICY: dict[str, list[str]] = {
     "style-src": ["'unsafe-inline'"],
     "worker-src": ["blob:"],
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import wraps
 from typing import ParamSpec
@@ -33,6 +33,8 @@ OUTAGES = (
 )
 QUIET_SECONDS = 5.0
 ERROR_LENGTH = 500
+BATCH_SIZE = 1_000
+BATCHES_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +80,22 @@ def job(
         return run
 
     return decorate
+
+
+def in_batches(
+    statement: str, parameters: Mapping[str, object], *, seconds: float = BATCHES_SECONDS
+) -> int:
+    """Runs a named statement until it finds less than a batch, or for ``seconds``.
+
+    The statement takes ``limit``, the size of a batch; each run is a transaction of
+    its own. Returns how many rows it changed in all.
+    """
+    until = time.monotonic() + seconds
+    changed, last = 0, BATCH_SIZE
+    while last == BATCH_SIZE and time.monotonic() < until:
+        last = statements.execute(statement, {**parameters, "limit": BATCH_SIZE})
+        changed += last
+    return changed
 
 
 def _outcome_of(result: Outcome | int | None) -> Outcome:

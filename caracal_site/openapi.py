@@ -43,7 +43,7 @@ ENVELOPE = {
 }
 PROBLEM = {
     "type": "object",
-    "description": "The same refusal as RFC 9457, for Accept: application/problem+json.",
+    "description": "The same as RFC 9457 has it, for Accept: application/problem+json.",
     "properties": {
         "type": {**TEXT, "format": "uri-reference"},
         "title": TEXT,
@@ -93,7 +93,7 @@ def shared_components() -> dict[str, dict[str, Any]]:
                 "in": "header",
                 "description": (
                     "Printable ASCII. A repeat of the request under the same key gets "
-                    "the first answer again; kept for a day unless configured otherwise."
+                    "the first answer again; a day long, unless configured otherwise."
                 ),
                 "schema": {**TEXT, "maxLength": receipts.MAX_KEY_LENGTH},
             },
@@ -130,5 +130,5 @@ def code_of(*kinds: type[errors.CaracalError]) -> list[tuple[str, int]]:
 
 
 def pretty(document: dict[str, Any]) -> str:
-    """The document as it is committed: sorted and indented, so that it can be diffed."""
+    """The document as it is committed: sorted and indented, to be diffed."""
     return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"

@@ -8,10 +8,8 @@ from celery import shared_task
 from celery.signals import worker_ready
 from django.conf import settings
 
-from caracal_site import statements
-from caracal_site.jobs import job
+from caracal_site.jobs import in_batches, job
 
-PRUNE_BATCH_SIZE = 1_000
 HEARTBEAT = "worker-heartbeat"
 
 
@@ -31,8 +29,6 @@ def announce(**_details: Any) -> None:
 @job("prune-receipts")
 def prune_receipts() -> int:
     """Forgets idempotency receipts older than ``IDEMPOTENCY_RETENTION_HOURS``."""
-    parameters: dict[str, object] = {
-        "hours": settings.IDEMPOTENCY_RETENTION_HOURS,
-        "limit": PRUNE_BATCH_SIZE,
-    }
-    return statements.repeat("caracal_site/prune_receipts", parameters, PRUNE_BATCH_SIZE)
+    return in_batches(
+        "caracal_site/prune_receipts", {"hours": settings.IDEMPOTENCY_RETENTION_HOURS}
+    )

@@ -18,11 +18,12 @@ DEFAULT_HOPS = 1
 class Authority:
     """What an edge grants, as far as narrowing compares it.
 
-    ``resource_ids`` empty means every resource of the issuer (a broad edge).
+    ``resource_ids`` None means every resource of the issuer (a broad edge). It is
+    empty when all of an edge's resources are gone, which grants nothing.
     """
 
     scopes: frozenset[str]
-    resource_ids: frozenset[str]
+    resource_ids: frozenset[str] | None
     max_hops: int
     expires_at: datetime
     ttl_seconds: int | None = None
@@ -52,8 +53,9 @@ def widening(child: Authority, parent: Authority, *, explicit_expiry: datetime |
         return "scopes"
     if explicit_expiry is not None and explicit_expiry > parent.expires_at:
         return "expires_at"
-    narrower = bool(child.resource_ids) and child.resource_ids <= parent.resource_ids
-    if parent.resource_ids and not narrower:
+    if parent.resource_ids is not None and (
+        child.resource_ids is None or not child.resource_ids <= parent.resource_ids
+    ):
         return "resources"
     if parent.max_hops <= 1 or child.max_hops > parent.max_hops - 1:
         return "max_hops"

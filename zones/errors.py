@@ -91,6 +91,7 @@ class DcrLimitExceeded(RateLimited):
     """The zone has as many self-registered applications as it may have."""
 
     code = "dcr_limit_exceeded"
+    retry_after_seconds = 60
 
 
 class DcrRateLimitExceeded(RateLimited):
@@ -121,7 +122,7 @@ class TraitDuplicate(_TraitRefused):
 
 
 class TraitForbidden(_TraitRefused):
-    """A trait that gives authority needs a global admin token and a managed application."""
+    """A trait that gives authority needs a global admin token and a managed app."""
 
     code = "trait_forbidden"
 

@@ -1,4 +1,4 @@
-"""What names, identifiers and addresses may be. Pure: no database, clock or settings."""
+"""What names, identifiers and addresses may be: no database, clock or settings."""
 
 from __future__ import annotations
 

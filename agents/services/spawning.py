@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from django.conf import settings
-from django.db import transaction
+from django.db import DataError, transaction
 
 from agents import errors, rules
 from agents.events import AgentSpawned
@@ -17,7 +17,7 @@ from audit import record
 from audit.events import Event
 from caracal_site import statements
 from caracal_site.actors import Actor
-from caracal_site.database import Changed
+from caracal_site.database import DIVISION_BY_ZERO, Changed, sqlstate
 from caracal_site.ids import new_id
 from delegations.errors import ExceedsParentAuthority, ParentAmbiguous
 from delegations.events import DelegationCreated
@@ -88,16 +88,21 @@ def spawn_agent(actor: Actor, *, zone_id: str, request: SpawnRequest) -> Spawned
     if subject is None:
         raise errors.SubjectSessionRequired
     try:
-        return _spawn(actor, zone_id, request, subject, exclusively=False)
+        if request.parent_id is None:
+            # Nothing is locked for a root agent, and the one statement that writes is a
+            # transaction of its own: BEGIN and COMMIT would double the round trips.
+            return _spawn(actor, zone_id, request, subject, exclusively=False)
+        with transaction.atomic():
+            return _spawn(actor, zone_id, request, subject, exclusively=False)
     except NoRoom:
-        return _spawn(actor, zone_id, request, subject, exclusively=True)
+        with transaction.atomic():
+            return _spawn(actor, zone_id, request, subject, exclusively=True)
 
 
-@transaction.atomic
 def _spawn(
     actor: Actor, zone_id: str, request: SpawnRequest, subject: str, *, exclusively: bool
 ) -> SpawnedAgent:
-    now, facts = _facts(actor, zone_id, request, subject)
+    facts = _facts(actor, zone_id, request, subject)
     refusal = rules.spawn_refusal(
         actor,
         lifecycle=request.lifecycle,
@@ -132,8 +137,8 @@ def _spawn(
     ttl = request.ttl_seconds
     if ttl is None and request.lifecycle == "task":
         ttl = rules.DEFAULT_TASK_TTL_SECONDS
-    evidence = record.prepare(actor, events)
-    _zone_has_room, spawned = statements.fetch_one("agents/spawn", {
+    evidence = record.prepare(actor, events, is_one_statement=True)
+    now = _written({
         "id": agent_id,
         "zone_id": zone_id,
         "application_id": request.application_id,
@@ -153,8 +158,6 @@ def _spawn(
         "epoch": epoch,
         **evidence.parameters(),
     })
-    if not spawned:
-        raise NoRoom
     record.written(evidence)
     lease = timedelta(seconds=settings.SERVICE_AGENT_LEASE_SECONDS)
     return SpawnedAgent(
@@ -170,10 +173,21 @@ def _spawn(
     )
 
 
+def _written(parameters: dict[str, object]) -> datetime:
+    """Runs the statement that spawns; the time it did. Raises NoRoom."""
+    try:
+        spawned_at, _ = statements.fetch_one("agents/spawn", parameters)
+    except DataError as error:
+        if sqlstate(error) == DIVISION_BY_ZERO:
+            raise NoRoom from None
+        raise
+    return cast(datetime, spawned_at)
+
+
 def _facts(
     actor: Actor, zone_id: str, request: SpawnRequest, subject: str
-) -> tuple[datetime, dict[str, Any]]:
-    zone_live, identity_live, agent_live, now, facts = statements.fetch_one(
+) -> dict[str, Any]:
+    zone_live, identity_live, agent_live, facts = statements.fetch_one(
         "agents/spawn_facts",
         {
             **caller_parameters(actor),
@@ -186,7 +200,7 @@ def _facts(
     refuse_dead_caller(
         actor, zone_live=zone_live, identity_live=identity_live, agent_live=agent_live
     )
-    return now, orjson.loads(facts)
+    return cast(dict[str, Any], orjson.loads(facts))
 
 
 def _make_room(zone_id: str, application_id: str, slot: int) -> None:

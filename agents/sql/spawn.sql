@@ -1,6 +1,7 @@
--- Takes the room, inserts the agent, and leaves the evidence: all or, when a slot is
--- full, nothing but the room already taken, which the rollback gives back. Capacity rows are
--- found by (scope_id, slot); zone slots are taken before application slots everywhere.
+-- Takes the room, inserts the agent, and leaves the evidence: all or nothing. When a slot is
+-- full no agent comes about, and the division by zero at the end undoes the statement.
+-- Capacity rows are found by (scope_id, slot); zone slots are taken before application
+-- slots everywhere.
 WITH
 zone_room AS (
     UPDATE agent_capacity SET live = live + 1
@@ -29,7 +30,7 @@ agent AS (
         CASE WHEN %(lifecycle)s = 'service'
             THEN now() + make_interval(secs => %(lease_seconds)s::integer) END
     FROM application_room
-    RETURNING id
+    RETURNING id, spawned_at
 ),
 child AS (
     UPDATE agent_sessions SET child_count = child_count + 1
@@ -40,5 +41,5 @@ evidence_patch AS (
 ),
 -- include: audit/evidence
 SELECT
-    EXISTS (SELECT FROM zone_room) AS zone_has_room,
-    EXISTS (SELECT FROM agent) AS spawned
+    (SELECT spawned_at FROM agent) AS spawned_at,
+    1 / (SELECT count(*) FROM agent) AS spawned

@@ -19,7 +19,6 @@ SELECT
     caller.zone_live,
     caller.identity_live,
     caller.agent_live,
-    now() AS at,
     json_build_object(
         'application', (
             SELECT json_build_object(

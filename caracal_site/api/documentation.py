@@ -19,12 +19,11 @@ from caracal_site.api.openapi import document
 TITLE = "Caracal Management API"
 SCHEMA_TYPE = "application/json; charset=utf-8"
 YAML_TYPE = "application/yaml; charset=utf-8"
-relaxed = csp_update(documentation.RELAXED_POLICY)
 
 
 @reads
 def index(request: HttpRequest) -> HttpResponse:
-    """Where a person who opens the server's address is led on; no route for programs."""
+    """Leads a person who opens the server's address on; no route for programs."""
     if not is_page_wanted(request):
         return refused(request, errors.RouteNotFound())
     facts = {
@@ -40,13 +39,12 @@ def catalogue(_request: HttpRequest) -> HttpResponse:
 
 
 @reads
-@relaxed
 def swagger(_request: HttpRequest) -> HttpResponse:
     return _page(documentation.swagger_page(TITLE))
 
 
 @reads
-@relaxed
+@csp_update(documentation.REDOC_POLICY)
 def redoc(_request: HttpRequest) -> HttpResponse:
     return _page(documentation.redoc_page(TITLE))
 

@@ -41,3 +41,17 @@ class MalformedRequest(CaracalError):
 
     code = "bad_request"
     status = 400
+
+
+class Forbidden(CaracalError):
+    """The person signed in may not do this."""
+
+    code = "forbidden"
+    status = 403
+
+
+class CsrfFailed(CaracalError):
+    """The form was not sent from this console, or its session has ended; try again."""
+
+    code = "csrf_failed"
+    status = 403

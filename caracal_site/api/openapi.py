@@ -28,7 +28,9 @@ def document() -> dict[str, Any]:
         components[kind] = {**components.get(kind, {}), **shared}
     for operation in _operations(described):
         operation["parameters"] = [
-            openapi.IDEMPOTENCY_KEY if parameter.get("name") == "Idempotency-Key" else parameter
+            openapi.IDEMPOTENCY_KEY
+            if parameter.get("name") == "Idempotency-Key"
+            else parameter
             for parameter in operation.get("parameters", [])
         ] + [REQUEST_ID]
         for status, response in operation["responses"].items():

@@ -77,7 +77,7 @@ class ApiViewSet(ViewSet):
         super().check_permissions(request)
 
     def check_throttles(self, request: Request) -> None:
-        """Done before the permission, so that a refused caller cannot go on for ever."""
+        """Done before the permission, so that refused callers are limited too."""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)

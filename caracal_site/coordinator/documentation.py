@@ -38,19 +38,21 @@ async def schema(_call: Call) -> HttpResponse:
 
 
 async def swagger(_call: Call) -> HttpResponse:
-    return _page(documentation.swagger_page(TITLE), documentation.RELAXED_POLICY)
+    return _page(documentation.swagger_page(TITLE))
 
 
 async def redoc(_call: Call) -> HttpResponse:
-    return _page(documentation.redoc_page(TITLE), documentation.RELAXED_POLICY)
+    return _page(documentation.redoc_page(TITLE), documentation.REDOC_POLICY)
 
 
 async def catalogue(_call: Call) -> HttpResponse:
-    return _page(documentation.errors_page(), {})
+    return _page(documentation.errors_page())
 
 
 async def file(call: Call) -> HttpResponse:
-    content, content_type = _file(call.request.path_info.removeprefix(settings.STATIC_URL))
+    content, content_type = _file(
+        call.request.path_info.removeprefix(settings.STATIC_URL)
+    )
     return HttpResponse(content, content_type=content_type, headers=FILE_HEADERS)
 
 
@@ -67,7 +69,7 @@ def _file(name: str) -> tuple[bytes, str]:
     return Path(found).read_bytes(), guess_type(name)[0] or "application/octet-stream"
 
 
-def _page(html: str, relaxed: dict[str, list[str]]) -> HttpResponse:
+def _page(html: str, relaxed: dict[str, list[str]] | None = None) -> HttpResponse:
     headers = {
         "Content-Security-Policy": build_policy(update=relaxed),
         "Referrer-Policy": settings.SECURE_REFERRER_POLICY,
@@ -89,4 +91,6 @@ if settings.API_ENABLE_DOCS:
         _public("/docs", "docs", swagger, "The API reference, to try out."),
         _public("/redoc", "redoc", redoc, "The API reference, to read."),
     ]
-routes += [_public(static(name), f"file:{name}", file, "A static file.") for name in FILES]
+routes += [
+    _public(static(name), f"file:{name}", file, "A static file.") for name in FILES
+]

@@ -54,7 +54,9 @@ def document() -> dict[str, Any]:
     listed = [route for route in _routes() if not route.extra.get("hidden")]
     types = list(dict.fromkeys(_types_of(listed)))
     schemas, components = msgspec.json.schema_components(types, ref_template=REFERENCE)
-    known = {kind: _portable(schema) for kind, schema in zip(types, schemas, strict=True)}
+    known = {
+        kind: _portable(schema) for kind, schema in zip(types, schemas, strict=True)
+    }
     shared = openapi.shared_components()
     paths: dict[str, Any] = {}
     for route in listed:
@@ -109,7 +111,9 @@ def _operation(
     if body is not None:
         operation["requestBody"] = {
             "required": not route.body_optional,
-            "content": {FORM if route.form else "application/json": {"schema": known[body]}},
+            "content": {
+                FORM if route.form else "application/json": {"schema": known[body]}
+            },
         }
     return operation
 
@@ -140,7 +144,9 @@ def _parameters(route: Route, query: dict[str, Any]) -> list[dict[str, Any]]:
 def _responses(route: Route, known: dict[Any, Any]) -> dict[str, Any]:
     headers: dict[str, Any] = dict(openapi.REQUEST_ID_HEADER)
     if _is_keyed(route):
-        headers["Idempotency-Replayed"] = {"$ref": "#/components/headers/IdempotencyReplayed"}
+        headers["Idempotency-Replayed"] = {
+            "$ref": "#/components/headers/IdempotencyReplayed"
+        }
     success: dict[str, Any] = {"description": "Done.", "headers": headers}
     if route.status != 204:
         media_type = route.extra.get("media_type", "application/json")

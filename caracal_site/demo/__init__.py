@@ -1,1 +1,1 @@
-"""The main job of the platform told as a story, with real requests (``manage.py demo``)."""
+"""The main job of the platform told as a story, with real requests."""

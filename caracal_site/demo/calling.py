@@ -25,13 +25,18 @@ class Change:
 
 @dataclass(slots=True)
 class Caller:
-    """One deployment as one caller sees it: base URL and bearer token."""
+    """One deployment as one caller sees it: base URL and bearer token.
+
+    ``changes`` are to be found in the admin audit trail, ``decisions`` (the token
+    requests) in the zone's ledger.
+    """
 
     narrator: Narrator
     http: httpx.Client
     url: str
     token: str = ""
     changes: list[Change] = field(default_factory=list)
+    decisions: list[Change] = field(default_factory=list)
 
     def get(self, path: str, *, show: Sequence[str] = ()) -> Any:
         return self.send("GET", path, show=show)
@@ -57,17 +62,13 @@ class Caller:
         )
         answer = response.json() if response.content else None
         self._tell(f"{method} {path}", body or form, response.status_code, answer, show)
-        if method != "GET" and form is None:
-            change = Change(request_id, f"{method} {path}", response.status_code)
-            self.changes.append(change)
-        wanted = (
-            response.is_success if status is None else response.status_code == status
-        )
-        if not wanted:
+        if method != "GET":
+            kept = self.changes if form is None else self.decisions
+            kept.append(Change(request_id, f"{method} {path}", response.status_code))
+        got = response.status_code
+        if (status is None and not response.is_success) or status not in (None, got):
             found = answer.get("error") if isinstance(answer, dict) else answer
-            raise ItDidNotHappen(
-                f"{method} {path} answered {response.status_code} {found}"
-            )
+            raise ItDidNotHappen(f"{method} {path} answered {got} {found}")
         return answer
 
     def find(self, path: str, name: str) -> Any:

@@ -44,7 +44,7 @@ class Background:
 
     def stop(self) -> None:
         """Closes what the coordinator keeps open, so that its database can be dropped."""
-        self.run(in_every_db_thread(connection.close))
+        self.run(in_every_db_thread(lambda: connection.close()))
         self.run(_forget_redis())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(PATIENCE_SECONDS)

@@ -338,7 +338,7 @@ def _refuse_widening(
     above = parent["constraints_json"]
     child = rules.Authority(
         scopes=frozenset(request.scopes),
-        resource_ids=frozenset(resource["id"] for resource in resources),
+        resource_ids=frozenset(r["id"] for r in resources) if resources else None,
         max_hops=max_hops,
         expires_at=expires_at,
         ttl_seconds=constraints.get("ttl_seconds"),
@@ -346,7 +346,7 @@ def _refuse_widening(
     )
     holder = rules.Authority(
         scopes=frozenset(parent["scopes"]),
-        resource_ids=frozenset(parent["resource_ids"]),
+        resource_ids=_resource_ids(parent),
         max_hops=parent["max_hops"],
         expires_at=datetime.fromisoformat(parent["expires_at"]),
         ttl_seconds=above.get("ttl_seconds"),
@@ -358,6 +358,13 @@ def _refuse_widening(
             f"The delegation would be wider than its parent {parent['id']} in {wider}.",
             extra={"details": {"exceeds": wider, "parent_edge_id": parent["id"]}},
         )
+
+
+def _resource_ids(parent: dict[str, Any]) -> frozenset[str] | None:
+    """The resources of an edge that still are; None for a broad edge."""
+    if parent["resource_id"] is None and not parent["constraints_json"].get("resources"):
+        return None
+    return frozenset(parent["resource_ids"])
 
 
 def _refuse_cycle(zone_id: str, request: DelegationRequest) -> None:

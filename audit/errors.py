@@ -1,0 +1,12 @@
+"""Facts about evidence."""
+
+from __future__ import annotations
+
+from caracal_site.errors import CaracalError
+
+
+class OutboxEventNotParked(CaracalError):
+    """There is no such parked event; it may have been queued again already."""
+
+    code = "outbox_event_not_parked"
+    status = 409

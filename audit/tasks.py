@@ -1,0 +1,31 @@
+"""Jobs of evidence."""
+
+from __future__ import annotations
+
+from celery import shared_task
+from django.conf import settings
+
+from audit import publisher, seals
+from caracal_site.jobs import Outcome, in_batches, job
+from caracal_site.stores import redis_client
+
+
+@shared_task
+@job("publish-outbox")
+def publish_outbox() -> Outcome:
+    """Publishes the news that is due."""
+    return publisher.publish(redis_client())
+
+
+@shared_task
+@job("seal-audit")
+def seal_audit() -> Outcome:
+    """Gives new audit rows their place in the chain of their zone."""
+    return seals.seal(redis_client())
+
+
+@shared_task
+@job("prune-outbox")
+def prune_outbox() -> int:
+    """Deletes news published more than ``OUTBOX_RETENTION_DAYS`` ago."""
+    return in_batches("audit/prune_outbox", {"days": settings.OUTBOX_RETENTION_DAYS})

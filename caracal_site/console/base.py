@@ -1,0 +1,326 @@
+"""What every page of the console has, and the two kinds of models it shows.
+
+``EvidenceAdmin`` is read-only for everybody, superusers included. ``DomainAdmin``
+writes by calling services, and has no other way to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar
+
+from django.contrib import admin, messages
+from django.contrib.admin.utils import flatten_fieldsets, quote, unquote
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.db.models import Model, QuerySet
+from django.forms import ModelForm
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+
+from caracal_site.actors import Actor
+from caracal_site.console import confirming, disclosure, refusals, timeline
+from caracal_site.console.actors import console_actor
+from caracal_site.console.disclosure import Disclosure
+from caracal_site.console.forms import ConsoleForm
+from caracal_site.console.gestures import BULK_LIMIT, Gesture
+from caracal_site.console.paging import BoundedPaginator
+from caracal_site.console.panels import Panel
+from caracal_site.errors import CaracalError
+
+HISTORY_PAGE = 50
+
+
+class ConsoleAdmin(admin.ModelAdmin):
+    """A model in the console.
+
+    ``section`` and ``place`` put it into the navigation; ``entity_type`` is what the
+    audit trail calls it. ``secret_fields`` are never loaded, shown, searched or
+    filtered by. ``gestures`` are offered on its pages.
+    """
+
+    section: ClassVar[str] = ""
+    place: ClassVar[int] = 0
+    label: ClassVar[str] = ""
+    entity_type: ClassVar[str] = ""
+    secret_fields: ClassVar[tuple[str, ...]] = ()
+    gestures: ClassVar[tuple[Gesture, ...]] = ()
+
+    list_per_page = 50
+    list_max_show_all = 0
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    paginator = BoundedPaginator
+    ordering: Sequence[str] = ("-id",)
+
+    # What may be seen and asked for.
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        return super().get_queryset(request).defer(*self.secret_fields)
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """Only the declared filters: any other could ask for a secret bit by bit."""
+        declared = {
+            getattr(item, "parameter_name", item)
+            for item in self.get_list_filter(request)
+        }
+        return lookup.split("__")[0] in declared
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def delete_model(self, request: HttpRequest, obj: Model) -> None:
+        raise PermissionDenied
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet) -> None:
+        raise PermissionDenied
+
+    # The audit timeline is the history; Django's log entries are not written.
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> None:
+        return None
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> None:
+        return None
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> None:
+        return None
+
+    def timeline_ids(self, obj: Any) -> list[str]:
+        """The things whose events belong on the timeline of ``obj``."""
+        return [str(obj.pk)]
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: Any = None
+    ) -> HttpResponse:
+        obj = self._seen(request, object_id)
+        reader = timeline.reader()
+        pages = Paginator(reader.about(self.timeline_ids(obj)), HISTORY_PAGE)
+        page = pages.get_page(request.GET.get("p"))
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"History: {obj}",
+            "entries": [reader.entry(row) for row in page.object_list],
+            "page": page,
+            "object": obj,
+            "opts": self.opts,
+            **(extra_context or {}),
+        }
+        request.current_app = self.admin_site.name
+        return TemplateResponse(request, "console/history.html", context)
+
+    # Pages.
+
+    def panels(self, request: HttpRequest, obj: Any) -> Iterable[Panel]:
+        """What the page of ``obj`` shows below its fields."""
+        return ()
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        obj = kwargs.get("obj")
+        if obj is not None:
+            context["panels"] = list(self.panels(request, obj))
+            context["gestures"] = [
+                (gesture, self.gesture_url(gesture, obj))
+                for gesture in self.gestures
+                if self.may_perform(request) and gesture.offered_for(obj)
+            ]
+        context.update(show_save_and_add_another=False, show_save_as_new=False)
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        title = {"title": self.title}
+        return super().changelist_view(request, {**title, **(extra_context or {})})
+
+    @property
+    def title(self) -> str:
+        plural = str(self.opts.verbose_name_plural)
+        return self.label or plural[:1].upper() + plural[1:]
+
+    # Gestures.
+
+    def get_urls(self) -> list[URLPattern]:
+        meta = f"{self.opts.app_label}_{self.opts.model_name}"
+        one = self.admin_site.admin_view(self.gesture_view)
+        many = self.admin_site.admin_view(self.bulk_gesture_view)
+        return [
+            path("gestures/<slug:name>/", many, name=f"{meta}_gestures"),
+            path("<path:object_id>/gestures/<slug:name>/", one, name=f"{meta}_gesture"),
+            *super().get_urls(),
+        ]
+
+    def gesture_url(self, gesture: Gesture, obj: Model | None) -> str:
+        meta = f"admin:{self.opts.app_label}_{self.opts.model_name}"
+        if obj is None:
+            return reverse(f"{meta}_gestures", args=[gesture.name])
+        return reverse(f"{meta}_gesture", args=[quote(obj.pk), gesture.name])
+
+    def may_perform(self, request: HttpRequest) -> bool:
+        """Whether the person may do anything to rows of this model."""
+        return request.user.has_perm(f"{self.opts.app_label}.change_{self.opts.model_name}")
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        if not self.may_perform(request):
+            return {}
+        bulk = [gesture for gesture in self.gestures if gesture.is_bulk]
+        return {gesture.name: (_action(gesture), gesture.name, gesture.button) for gesture in bulk}
+
+    def gesture_view(self, request: HttpRequest, object_id: str, name: str) -> HttpResponse:
+        gesture = self._gesture(request, name)
+        row = self._seen(request, object_id)
+        return confirming.answer(self, request, gesture, [row], bulk=False)
+
+    def bulk_gesture_view(self, request: HttpRequest, name: str) -> HttpResponse:
+        gesture = self._gesture(request, name)
+        if not gesture.is_bulk:
+            raise Http404
+        ids = request.POST.getlist("id")[:BULK_LIMIT]
+        rows = list(self.get_queryset(request).filter(pk__in=ids).order_by("pk"))
+        return confirming.answer(self, request, gesture, rows, bulk=True)
+
+    def _gesture(self, request: HttpRequest, name: str) -> Gesture:
+        if not self.may_perform(request):
+            raise PermissionDenied
+        for gesture in self.gestures:
+            if gesture.name == name:
+                return gesture
+        raise Http404
+
+    def _seen(self, request: HttpRequest, object_id: str) -> Model:
+        obj = self.get_object(request, unquote(object_id))
+        if obj is None:
+            raise Http404
+        if not self.has_view_permission(request, obj):
+            raise PermissionDenied
+        return obj
+
+
+def _action(gesture: Gesture) -> Callable[..., HttpResponse | None]:
+    def chosen(
+        model_admin: ConsoleAdmin, request: HttpRequest, rows: QuerySet
+    ) -> HttpResponse | None:
+        taken = list(rows.order_by("pk")[: BULK_LIMIT + 1])
+        if len(taken) > BULK_LIMIT:
+            messages.error(request, f"Choose at most {BULK_LIMIT} at a time.")
+            return None
+        return confirming.answer(model_admin, request, gesture, taken, bulk=True)
+
+    chosen.__name__ = gesture.name
+    return chosen
+
+
+class EvidenceAdmin(ConsoleAdmin):
+    """A model nobody changes by hand. All its fields are read-only."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm(f"{self.opts.app_label}.view_{self.opts.model_name}")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        return flatten_fieldsets(self.get_fieldsets(request, obj))
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        raise PermissionDenied
+
+
+class DomainAdmin(ConsoleAdmin):
+    """A model whose rows are added and changed by services.
+
+    A subclass says how by overriding ``create`` and ``change``; what it does not
+    override cannot be done. Deleting cannot be done at all: ending something is a
+    gesture. ``reveals`` is set where creating makes a secret.
+    """
+
+    form: type[ConsoleForm] = ConsoleForm
+    reveals: ClassVar[bool] = False
+
+    def create(self, actor: Actor, form: ConsoleForm) -> tuple[Model, Disclosure | None]:
+        """Calls the service that makes a row; returns it and the secret it came with."""
+        raise PermissionDenied
+
+    def change(self, actor: Actor, obj: Any, form: ConsoleForm) -> None:
+        """Calls the service that changes the row; ``form.changes()`` is what to."""
+        raise PermissionDenied
+
+    def is_ended(self, obj: Any) -> bool:
+        """Whether the row can no longer be changed."""
+        return getattr(obj, "archived_at", None) is not None
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        able = type(self).create is not DomainAdmin.create
+        return able and super().has_add_permission(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        able = type(self).change is not DomainAdmin.change
+        ended = obj is not None and self.is_ended(obj)
+        return able and not ended and super().has_change_permission(request, obj)
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        # Not Django's own, which opens a transaction: a service is a whole one.
+        view = self._changeform_view
+        try:
+            return view(request, object_id, form_url, extra_context)
+        except refusals.EXPECTED as error:
+            if request.method != "POST":
+                raise
+            refusal = refusals.understood(error)
+            self._record(request, object_id, refusal)
+            request.refusal = refusal  # type: ignore[attr-defined]
+            return view(request, object_id, form_url, extra_context)
+
+    def _record(
+        self, request: HttpRequest, object_id: str | None, refusal: CaracalError
+    ) -> None:
+        row = self.get_object(request, unquote(object_id)) if object_id else None
+        zone_id = getattr(row, "zone_id", None)
+        refusals.record(console_actor(request.user), refusal, zone_id=zone_id)
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> type[ModelForm]:
+        form = super().get_form(request, obj, change=change, **kwargs)
+        refusal = getattr(request, "refusal", None)
+        return type(form.__name__, (form,), {"refusal": refusal})
+
+    def save_form(self, request: HttpRequest, form: ConsoleForm, change: bool) -> Model:
+        return form.instance
+
+    def save_model(
+        self, request: HttpRequest, obj: Any, form: ConsoleForm, change: bool
+    ) -> None:
+        actor = console_actor(request.user)
+        if change:
+            if form.changed_data:
+                self.change(actor, obj, form)
+            return
+        if self.reveals:
+            disclosure.refuse_spent(request, form.cleaned_data["once"])
+        created, secret = self.create(actor, form)
+        obj.pk = created.pk
+        if secret is not None:
+            disclosure.spend(request, form.cleaned_data["once"])
+            request.disclosure = secret  # type: ignore[attr-defined]
+
+    def response_add(
+        self, request: HttpRequest, obj: Any, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        secret = getattr(request, "disclosure", None)
+        if secret is None:
+            return super().response_add(request, obj, post_url_continue)
+        context = {**self.admin_site.each_context(request), "opts": self.opts}
+        return disclosure.page(request, secret, context)

@@ -1,0 +1,151 @@
+"""Gestures: what a person does to rows besides editing them.
+
+Each opens a page that says what will be affected, from the query the service itself
+uses, and asks for what the service needs; then it calls the service.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from django import forms
+from django.db.models import Model
+
+from caracal_site.actors import Actor
+from caracal_site.console import display
+from caracal_site.console.disclosure import Disclosure, OnceField
+from caracal_site.console.panels import Cell
+
+# Past this many affected things the person types what is about to happen.
+LARGE = 10
+BULK_LIMIT = 100
+REASON_LENGTH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Affected:
+    """Some of what a gesture touches: how many, and the first of them as links."""
+
+    what: str
+    count: int
+    examples: Sequence[Cell] = ()
+
+    @property
+    def unnamed(self) -> int:
+        """How many are not among the examples."""
+        return self.count - len(self.examples)
+
+
+@dataclass(frozen=True, slots=True)
+class Impact:
+    """Everything a gesture would touch, and what a person should know."""
+
+    affected: Sequence[Affected] = ()
+    notes: Sequence[Cell] = ()
+
+    @property
+    def size(self) -> int:
+        return sum(part.count for part in self.affected)
+
+    @property
+    def parts(self) -> list[Affected]:
+        return [part for part in self.affected if part.count]
+
+    @property
+    def is_large(self) -> bool:
+        return self.size > LARGE
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What was done, in a sentence, and the secret it made, if any."""
+
+    sentence: str
+    disclosure: Disclosure | None = field(default=None, repr=False)
+
+
+class GestureForm(forms.Form):
+    """A reason, and for large effects the gesture in the person's own typing.
+
+    ``seen`` is how much the person was told would be affected: when it has grown
+    since, they are told again instead.
+    """
+
+    reason = forms.CharField(
+        max_length=REASON_LENGTH,
+        widget=forms.Textarea(attrs={"rows": 3, "cols": 60}),
+        help_text="Kept in the audit trail and told to everybody who is affected.",
+    )
+    typed = forms.CharField(required=False, label="Confirmation")
+    seen = forms.IntegerField(widget=forms.HiddenInput)
+    once = OnceField()
+
+    def __init__(self, gesture: Gesture, impact: Impact, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.impact = impact
+        self.phrase = gesture.phrase(impact) if gesture.weighs(impact) else ""
+        self.fields["seen"].initial = impact.size
+        if not gesture.needs_reason:
+            del self.fields["reason"]
+        if not gesture.reveals:
+            del self.fields["once"]
+        if self.phrase:
+            self.fields["typed"].required = True
+            self.fields["typed"].widget.attrs["autocomplete"] = "off"
+            self.fields["typed"].help_text = f"Type: {self.phrase}"
+        else:
+            del self.fields["typed"]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if self.phrase and cleaned.get("typed") and cleaned["typed"] != self.phrase:
+            self.add_error("typed", f"Type exactly: {self.phrase}")
+        seen = cleaned.get("seen")
+        if seen is not None and self.impact.size > seen:
+            self.add_error(None, "More would be affected than you were shown. Look again.")
+        return cleaned
+
+
+class Gesture(ABC):
+    """One gesture on rows of one model.
+
+    ``name`` is in the URL, ``button`` on the button, ``question`` heads the page and
+    ``explanation`` says what will happen and whether it can be undone.
+    """
+
+    name: ClassVar[str]
+    button: ClassVar[str]
+    question: ClassVar[str]
+    explanation: ClassVar[str]
+    needs_reason: ClassVar[bool] = True
+    is_harmful: ClassVar[bool] = True
+    is_bulk: ClassVar[bool] = False
+    reveals: ClassVar[bool] = False
+    form_class: ClassVar[type[GestureForm]] = GestureForm
+
+    def offered_for(self, row: Any) -> bool:
+        """Whether the gesture makes sense for the row as it stands."""
+        return True
+
+    @abstractmethod
+    def preview(self, rows: Sequence[Any]) -> Impact:
+        """What ``perform`` would touch, as things stand."""
+
+    @abstractmethod
+    def perform(self, actor: Actor, rows: Sequence[Any], answers: dict[str, Any]) -> Done:
+        """Calls the service. ``answers`` are the form's."""
+
+    def weighs(self, impact: Impact) -> bool:
+        """Whether the effect is so large that it is to be typed."""
+        return self.is_harmful and impact.is_large
+
+    def phrase(self, impact: Impact) -> str:
+        return f"{self.button.lower()} {impact.size}"
+
+
+def examples(model: type[Model] | str, ids: Sequence[str], shown: int = 12) -> list[Cell]:
+    """The first of ``ids`` as links."""
+    return [display.link_to(model, pk) for pk in ids[:shown]]

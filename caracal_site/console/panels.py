@@ -1,0 +1,60 @@
+"""What a page shows below its fields."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from django.utils.safestring import SafeString
+
+from caracal_site.console.drawing import Drawing
+
+Cell = SafeString | str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Rows under headings; ``more`` leads to all of them."""
+
+    template: ClassVar[str] = "console/panels/table.html"
+
+    title: str
+    headings: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    empty: str = "None."
+    more: Cell = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """Names and values."""
+
+    template: ClassVar[str] = "console/panels/facts.html"
+
+    title: str
+    facts: Sequence[tuple[str, Cell]]
+    note: Cell = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pictures:
+    """Drawings side by side, each with its caption."""
+
+    template: ClassVar[str] = "console/panels/pictures.html"
+
+    title: str
+    pictures: Sequence[tuple[str, Drawing]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Links:
+    """Where to go from here, with how many are there."""
+
+    template: ClassVar[str] = "console/panels/links.html"
+
+    title: str
+    links: Sequence[tuple[str, str, str]]
+
+
+Panel = Table | Facts | Pictures | Links

@@ -1,0 +1,93 @@
+"""Keeping what a change refers to in force until the change has committed.
+
+``FOR KEY SHARE`` lets any number of changes refer to one row at a time and makes only
+archiving, which takes the row's exclusive lock, wait for them.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from django.db import models
+from django.db.models.query import RawQuerySet
+
+from caracal_site.actors import Actor
+from caracal_site.api.errors import SystemZoneReadOnly
+from caracal_site.api.permissions import authorise
+from caracal_site.errors import ZoneNotFound
+from zones import errors, rules
+from zones.models import Application, Provider, RegistrationMethod, Zone
+
+M = TypeVar("M", bound=models.Model)
+
+
+def hold_zone(zone_id: str, *, actor: Actor) -> Zone:
+    """The zone, which stays live until the transaction ends.
+
+    Refuses an actor that may not change what is in it. Raises ZoneNotFound.
+    """
+    authorise(actor, zone_id=zone_id, writes=True)
+    zone = _first(
+        Zone.objects.raw(
+            "SELECT * FROM zones WHERE id = %s AND archived_at IS NULL FOR KEY SHARE",
+            [zone_id],
+        )
+    )
+    return permitted(zone, actor)
+
+
+def lock_zone(zone_id: str, *, actor: Actor, ending: bool = False) -> Zone:
+    """The live zone, which nobody else changes until the transaction ends.
+
+    ``ending`` also waits for everybody who holds it. Raises ZoneNotFound.
+    """
+    authorise(actor, zone_id=zone_id, writes=True)
+    zones = Zone.objects.live().select_for_update(no_key=not ending)
+    return permitted(zones.filter(id=zone_id).first(), actor)
+
+
+def permitted(zone: Zone | None, actor: Actor) -> Zone:
+    """``zone`` when it exists and is not one of the platform's own for this actor."""
+    if zone is None:
+        raise ZoneNotFound
+    if rules.is_reserved_zone(zone.name, zone.slug) and not actor.is_bootstrap:
+        raise SystemZoneReadOnly
+    return zone
+
+
+def hold_provider(provider_id: str, *, zone_id: str) -> Provider:
+    """The zone's live provider, kept so. Raises ProviderNotFound."""
+    provider = _first(
+        Provider.objects.raw(
+            "SELECT * FROM providers WHERE id = %s AND zone_id = %s"
+            " AND archived_at IS NULL FOR KEY SHARE",
+            [provider_id, zone_id],
+        )
+    )
+    if provider is None:
+        raise errors.ProviderNotFound
+    return provider
+
+
+def hold_gateway_application(application_id: str, *, zone_id: str) -> Application:
+    """The zone's application in force, kept live, that may front a resource.
+
+    Raises GatewayApplicationNotFound or GatewayApplicationMustBeManaged.
+    """
+    application = _first(
+        Application.objects.raw(
+            "SELECT * FROM applications WHERE id = %s AND zone_id = %s"
+            " AND archived_at IS NULL AND (expires_at IS NULL OR expires_at > now())"
+            " FOR KEY SHARE",
+            [application_id, zone_id],
+        )
+    )
+    if application is None:
+        raise errors.GatewayApplicationNotFound
+    if application.registration_method != RegistrationMethod.MANAGED:
+        raise errors.GatewayApplicationMustBeManaged
+    return application
+
+
+def _first(rows: RawQuerySet[M]) -> M | None:
+    return next(iter(rows), None)
