@@ -43,8 +43,16 @@ def locked_agent(actor: Actor, zone_id: str, agent_id: str) -> dict[str, object]
 
     Raises AgentNotFound, ApplicationOwnershipRequired or OutsideAgentSubtree.
     """
-    zone_live, identity_live, agent_live, row = statements.fetch_one(
-        "agents/lock", {**caller_parameters(actor), "zone_id": zone_id, "id": agent_id}
+    return locked_leaf(actor, zone_id, agent_id)[0]
+
+
+def locked_leaf(
+    actor: Actor, zone_id: str, agent_id: str
+) -> tuple[dict[str, object], bool]:
+    """``locked_agent``, and whether nothing hangs on it, in one round trip."""
+    named: dict[str, object] = {"zone_id": zone_id, "id": agent_id}
+    (zone_live, identity_live, agent_live, row), (is_leaf,) = statements.fetch_ones(
+        ("agents/lock", {**caller_parameters(actor), **named}), ("agents/leaf", named)
     )
     refuse_dead_caller(
         actor, zone_live=zone_live, identity_live=identity_live, agent_live=agent_live
@@ -57,7 +65,7 @@ def locked_agent(actor: Actor, zone_id: str, agent_id: str) -> dict[str, object]
     bound = actor.agent_session_id
     if bound and not within_subtree(bound, agent_id, agent["ancestor_ids"]):
         raise errors.OutsideAgentSubtree
-    return dict(agent)
+    return dict(agent), bool(is_leaf)
 
 
 @transaction.atomic
@@ -66,7 +74,9 @@ def terminate_agent(actor: Actor, *, zone_id: str, agent_id: str, reason: str) -
 
     Ending what has ended changes nothing and returns an empty Fall.
     """
-    agent = locked_agent(actor, zone_id, agent_id)
+    agent, is_leaf = locked_leaf(actor, zone_id, agent_id)
+    if agent["status"] not in ("active", "suspended"):
+        return Fall(zone_id=zone_id)
     known = [agent_id, agent["parent_id"]] if agent["parent_id"] else [agent_id]
     return carry_out(
         actor,
@@ -75,7 +85,18 @@ def terminate_agent(actor: Actor, *, zone_id: str, agent_id: str, reason: str) -
         reason=reason,
         agent_ids=[agent_id],
         locked=[str(id_) for id_ in known],
+        settled=_alone(zone_id, agent) if is_leaf else None,
     )
+
+
+def _alone(zone_id: str, agent: dict[str, object]) -> Fall:
+    """The fall of an agent that nothing hangs on."""
+    columns = (
+        "id", "parent_id", "application_id", "ancestor_ids", "subject_session_id", "transition"
+    )
+    agent_id = str(agent["id"])
+    row = [agent[column] for column in columns]
+    return Fall(zone_id=zone_id, agents=(agent_id,), agent_rows={agent_id: row})
 
 
 def preview_termination(*, zone_id: str, agent_ids: Sequence[str]) -> Fall:

@@ -4,7 +4,8 @@ WITH
 -- include: tokens/caller
 ,
 locked AS (
-    SELECT id, parent_id, application_id, status, lifecycle, ancestor_ids
+    SELECT id, parent_id, application_id, status, lifecycle, ancestor_ids,
+        subject_session_id, transition
     FROM agent_sessions
     WHERE
         zone_id = %(zone_id)s

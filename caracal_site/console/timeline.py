@@ -12,12 +12,14 @@ from datetime import datetime
 from typing import Protocol
 
 from django.db.models import Model, QuerySet
+from django.utils.safestring import SafeString
+
+from caracal_site.console import display
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line: what happened, to what, by whom and why. ``url`` is its own page;
-    ``entity_type`` and ``entity_id`` name what it is about."""
+    """One line: what happened, to what, by whom and why. ``url`` is its own page."""
 
     at: datetime
     sentence: str
@@ -25,8 +27,15 @@ class Entry:
     reason: str
     refused: bool
     url: str
-    entity_type: str
-    entity_id: str
+    about: SafeString | str
+
+    @property
+    def near(self) -> SafeString:
+        return display.moment(self.at)
+
+    @property
+    def exact(self) -> SafeString:
+        return display.moment(self.at, exact=True)
 
 
 class Reader(Protocol):

@@ -87,15 +87,17 @@ def carry_out(
     agent_ids: Sequence[str] = (),
     status: str = "terminated",
     locked: Sequence[str] = (),
+    settled: Fall | None = None,
 ) -> Fall:
     """Ends the given edges and agents with all that falls with them.
 
     ``headline`` makes the event the audit row is about; ``reason`` is stored on the
     given agents and told in every event; ``locked`` are agents the caller has locked
-    already. Must run in a transaction. Returns an empty Fall, without evidence, when
+    already, and ``settled`` is what falls when the caller has found that under lock
+    itself. Must run in a transaction. Returns an empty Fall, without evidence, when
     nothing was live.
     """
-    fall = _settled(zone_id, edge_ids, agent_ids, frozenset(locked))
+    fall = settled or _settled(zone_id, edge_ids, agent_ids, frozenset(locked))
     if not fall.edges and not fall.agents:
         return fall
     announcements = [headline(fall), *_announcements(fall, reason)]

@@ -38,7 +38,7 @@ class Ended:
 def end_applications(
     actor: Actor, *, zone_id: str, application_ids: Sequence[str], reason: str
 ) -> Ended:
-    """Archives applications, which the caller has locked, with all that acts for them."""
+    """Archives applications, locked by the caller, with all that acts for them."""
     Application.objects.in_zone(zone_id).filter(id__in=application_ids).update(
         archived_at=Now(), updated_at=Now()
     )

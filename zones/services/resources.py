@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any, TypedDict
 
 from django.conf import settings
@@ -88,6 +87,7 @@ def create_resource(*, zone_id: str, actor: Actor, fields: ResourceFields) -> Re
     return described(resource, application_id)
 
 
+@transaction.atomic
 def change_resource(
     resource_id: str, *, zone_id: str, actor: Actor, changes: ResourceFields
 ) -> Resource:
@@ -98,13 +98,6 @@ def change_resource(
     """
     if not changes:
         raise NoFields
-    return _change_resource(resource_id, zone_id, actor, changes)
-
-
-@transaction.atomic
-def _change_resource(
-    resource_id: str, zone_id: str, actor: Actor, changes: ResourceFields
-) -> Resource:
     hold_zone(zone_id, actor=actor)
     if changes.get("credential_provider_id"):
         hold_provider(str(changes["credential_provider_id"]), zone_id=zone_id)

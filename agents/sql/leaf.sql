@@ -1,0 +1,20 @@
+-- Whether anything hangs on an agent: children, edges, open invocations. The agent is
+-- locked, so nothing more can come to hang on it. Indexes: agent_sessions_children,
+-- delegation_edges_inbound and _outbound, agent_invocations_open.
+SELECT NOT (
+    EXISTS (
+        SELECT FROM agent_sessions
+        WHERE parent_id = %(id)s AND status IN ('active', 'suspended')
+    )
+    OR EXISTS (
+        SELECT FROM delegation_edges WHERE target_session_id = %(id)s AND status = 'active'
+    )
+    OR EXISTS (
+        SELECT FROM delegation_edges WHERE source_session_id = %(id)s AND status = 'active'
+    )
+    OR EXISTS (
+        SELECT FROM agent_invocations
+        WHERE zone_id = %(zone_id)s AND status IN ('pending', 'running', 'cancel_requested')
+            AND (source_session_id = %(id)s OR target_session_id = %(id)s)
+    )
+) AS is_leaf

@@ -1,0 +1,211 @@
+"""Answers about zones and what lives in them: columns, and their description.
+
+Rows come from ``.values(*COLUMNS)`` and go out as they are; the serializers here only
+describe them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from zones.models import (
+    AdminToken,
+    OperationEnforcement,
+    ProviderKind,
+    RegistrationMethod,
+    TokenCapability,
+    TokenScope,
+)
+from zones.services import IssuedApplication, MintedToken
+
+ZONE = (
+    "id",
+    "name",
+    "slug",
+    "dcr_enabled",
+    "operator_coauthor_badge",
+    "operator_governed",
+    "created_at",
+    "updated_at",
+)
+# What a change that switches self-registration off answers.
+ZONE_WITHOUT_DCR = tuple(name for name in ZONE if not name.startswith("operator_"))
+APPLICATION = (
+    "id",
+    "zone_id",
+    "name",
+    "registration_method",
+    "traits",
+    "expires_at",
+    "created_at",
+)
+# Traits may give authority; tokens of one zone do not see them.
+APPLICATION_IN_ZONE = tuple(name for name in APPLICATION if name != "traits")
+PROVIDER = (
+    "id",
+    "zone_id",
+    "name",
+    "identifier",
+    "kind",
+    "config_json",
+    "created_at",
+    "updated_at",
+)
+RESOURCE = (
+    "id",
+    "zone_id",
+    "name",
+    "identifier",
+    "upstream_url",
+    "scopes",
+    "credential_provider_id",
+    "gateway_application_id",
+    "operations",
+    "operation_enforcement",
+    "created_at",
+    "updated_at",
+)
+ADMIN_TOKEN = (
+    "id",
+    "name",
+    "scope",
+    "capability",
+    "zone_id",
+    "created_by",
+    "created_at",
+    "last_used_at",
+    "revoked_at",
+)
+MINTED = tuple(
+    name for name in ADMIN_TOKEN if name not in ("last_used_at", "revoked_at")
+)
+
+
+def columns_of(row: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    """The named attributes of a model instance."""
+    return {name: getattr(row, name) for name in names}
+
+
+def provider(row: dict[str, Any]) -> dict[str, Any]:
+    """No kind of provider that is available keeps a secret."""
+    return {**row, "secret_config_keys": []}
+
+
+def issued(application: IssuedApplication) -> dict[str, Any]:
+    return {
+        **columns_of(application.application, APPLICATION_IN_ZONE),
+        "client_secret": application.client_secret,
+    }
+
+
+def minted(token: MintedToken) -> dict[str, Any]:
+    row: AdminToken = token.row
+    return {**columns_of(row, MINTED), "token": token.plain}
+
+
+class ZoneShape(serializers.Serializer):
+    id = serializers.CharField()
+    name = serializers.CharField()
+    slug = serializers.CharField()
+    dcr_enabled = serializers.BooleanField()
+    operator_coauthor_badge = serializers.BooleanField()
+    operator_governed = serializers.BooleanField()
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+
+
+class DcrStatusShape(serializers.Serializer):
+    id = serializers.CharField()
+    dcr_enabled = serializers.BooleanField()
+    live_dcr_applications = serializers.IntegerField()
+
+
+class ApplicationShape(serializers.Serializer):
+    id = serializers.CharField()
+    zone_id = serializers.CharField()
+    name = serializers.CharField()
+    registration_method = serializers.ChoiceField(RegistrationMethod.choices)
+    traits = serializers.ListField(
+        child=serializers.CharField(), required=False, help_text="Global tokens only."
+    )
+    expires_at = serializers.DateTimeField(allow_null=True)
+    created_at = serializers.DateTimeField()
+
+
+class ApplicationChangedShape(serializers.Serializer):
+    id = serializers.CharField()
+    name = serializers.CharField()
+
+
+class ApplicationIssuedShape(serializers.Serializer):
+    id = serializers.CharField()
+    zone_id = serializers.CharField()
+    name = serializers.CharField()
+    registration_method = serializers.ChoiceField(RegistrationMethod.choices)
+    expires_at = serializers.DateTimeField(allow_null=True)
+    created_at = serializers.DateTimeField()
+    client_secret = serializers.CharField(help_text="Shown this once.")
+
+
+class ProviderShape(serializers.Serializer):
+    id = serializers.CharField()
+    zone_id = serializers.CharField()
+    name = serializers.CharField()
+    identifier = serializers.CharField()
+    kind = serializers.ChoiceField(ProviderKind.choices)
+    config_json = serializers.DictField()
+    secret_config_keys = serializers.ListField(child=serializers.CharField())
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+
+
+class ProviderTestShape(serializers.Serializer):
+    status = serializers.ChoiceField(("untestable",))
+    detail = serializers.CharField()
+    checked_at = serializers.DateTimeField()
+
+
+class OperationShape(serializers.Serializer):
+    method = serializers.CharField()
+    path = serializers.CharField()
+    scope = serializers.CharField()
+
+
+class ResourceShape(serializers.Serializer):
+    id = serializers.CharField()
+    zone_id = serializers.CharField()
+    name = serializers.CharField()
+    identifier = serializers.CharField()
+    upstream_url = serializers.CharField(allow_null=True)
+    scopes = serializers.ListField(child=serializers.CharField())
+    credential_provider_id = serializers.CharField()
+    gateway_application_id = serializers.CharField(allow_null=True)
+    operations = OperationShape(many=True)
+    operation_enforcement = serializers.ChoiceField(OperationEnforcement.choices)
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+
+
+class AdminTokenShape(serializers.Serializer):
+    id = serializers.CharField()
+    name = serializers.CharField()
+    scope = serializers.ChoiceField(TokenScope.choices)
+    capability = serializers.ChoiceField(TokenCapability.choices)
+    zone_id = serializers.CharField(allow_null=True)
+    created_by = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    last_used_at = serializers.DateTimeField(allow_null=True)
+    revoked_at = serializers.DateTimeField(allow_null=True)
+
+
+class AdminTokenMintedShape(serializers.Serializer):
+    id = serializers.CharField()
+    name = serializers.CharField()
+    scope = serializers.ChoiceField(TokenScope.choices)
+    capability = serializers.ChoiceField(TokenCapability.choices)
+    zone_id = serializers.CharField(allow_null=True)
+    created_by = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    token = serializers.CharField(help_text="Shown this once.")
