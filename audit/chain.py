@@ -58,7 +58,9 @@ def content_sha256(row: Content) -> str:
     """Lower-hex SHA-256 over the row's values, null as empty, each followed by 0x1F."""
     values = (*row[:-1], to_wire(row.occurred_at))
     parts = ("" if value is None else str(value) for value in values)
-    message = "".join(part.replace(DIVIDER, ESCAPED_DIVIDER) + DIVIDER for part in parts)
+    message = "".join(
+        part.replace(DIVIDER, ESCAPED_DIVIDER) + DIVIDER for part in parts
+    )
     return hashlib.sha256(message.encode()).hexdigest()
 
 

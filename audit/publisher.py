@@ -40,7 +40,8 @@ ADD_IN_ORDER = """
 local added, at = 0, 2
 while at <= #ARGV do
   local count = tonumber(ARGV[at + 1])
-  local answer = redis.pcall('XADD', KEYS[tonumber(ARGV[at])], 'MAXLEN', '~', ARGV[1], '*',
+  local stream = KEYS[tonumber(ARGV[at])]
+  local answer = redis.pcall('XADD', stream, 'MAXLEN', '~', ARGV[1], '*',
     unpack(ARGV, at + 2, at + 1 + count))
   if type(answer) == 'table' and answer.err then return {added, answer.err} end
   added, at = added + 1, at + 2 + count
@@ -79,7 +80,9 @@ def publish(client: redis.Redis, *, seconds: float = RUN_SECONDS) -> Outcome:
             handled += done.handled
             errors += [done.error] if done.error else []
             if time.monotonic() > until:
-                return Outcome(handled, backlog=len(_due_zones()), error="; ".join(errors[:3]))
+                return Outcome(
+                    handled, backlog=len(_due_zones()), error="; ".join(errors[:3])
+                )
         due = _due_zones() if handled > before else []
     return Outcome(handled, error="; ".join(errors[:3]))
 
@@ -175,8 +178,7 @@ def _arguments(keys: list[str], entries: Iterable[Entry]) -> list[object]:
     key = bytes.fromhex(settings.STREAMS_HMAC_KEY)
     arguments: list[object] = [settings.STREAMS_MAXLEN]
     for entry in entries:
-        assert entry.zone_seq is not None
-        fields = streams.numbered(entry.fields, entry.zone_seq)
+        fields = streams.numbered(entry.fields, entry.zone_seq or 0)
         if key:
             fields = streams.signed(entry.topic, fields, key)
         arguments += (places[entry.topic], 2 * len(fields))

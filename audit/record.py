@@ -32,7 +32,9 @@ class Evidence:
         return {"evidence_audit": self.audit, "evidence_outbox": self.outbox}
 
 
-def record(actor: Actor, events: Event | Sequence[Event], *, reason: str | None = None) -> None:
+def record(
+    actor: Actor, events: Event | Sequence[Event], *, reason: str | None = None
+) -> None:
     """Writes one audit row and the outbox rows of ``events``.
 
     ``events`` is what one gesture did. The first event is what the audit row is

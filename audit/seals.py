@@ -78,7 +78,10 @@ def content_of(values: tuple[Any, ...]) -> chain.Content:
 @transaction.atomic(durable=True)
 def _seal_batch(limit: int, heads: Heads) -> int:
     """Links one batch after ``heads``, which move along. Returns how many rows."""
-    rows = [content_of(row) for row in statements.fetch_all("audit/unsealed", {"limit": limit})]
+    rows = [
+        content_of(row)
+        for row in statements.fetch_all("audit/unsealed", {"limit": limit})
+    ]
     if not rows:
         return 0
     zones = {row.zone_id for row in rows if row.zone_id is not None}
@@ -110,7 +113,11 @@ def _publish(client: redis.Redis, heads: Mapping[str | None, chain.Link]) -> Non
         return
     published = {
         zone_id or "": orjson.dumps(
-            [head.seq, head.content, chain.head_hmac(zone_id, head.seq, head.content, key)]
+            [
+                head.seq,
+                head.content,
+                chain.head_hmac(zone_id, head.seq, head.content, key),
+            ]
         )
         for zone_id, head in heads.items()
     }

@@ -17,7 +17,9 @@ from caracal_site.api.permissions import authorise
 
 
 @transaction.atomic
-def requeue_parked(ids: Iterable[str], *, actor: Actor, reason: str) -> list[OutboxEvent]:
+def requeue_parked(
+    ids: Iterable[str], *, actor: Actor, reason: str
+) -> list[OutboxEvent]:
     """Queues parked news again, behind what its zone has announced since.
 
     All or nothing: raises OutboxEventNotParked when one of ``ids`` is not a parked

@@ -84,7 +84,9 @@ def verify(zone_id: str | None, head: seals.Head | None) -> Verified:
         previous, last = stored, seq
     if head is not None and last < head.seq:
         lost = _rows(head.seq - last)
-        found.add(head.seq, "", f"{lost} missing at the end: it was published as {head.seq}")
+        found.add(
+            head.seq, "", f"{lost} missing at the end: it was published as {head.seq}"
+        )
     found.unsealed = AdminAuditEvent.objects.in_zone(zone_id).unsealed().count()
     return found
 

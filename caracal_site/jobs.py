@@ -73,7 +73,9 @@ def job(
                 outcome = Outcome(error=_sentence(error))
             finally:
                 if outcome.error:
-                    log.warning("job failed", extra={"job": name, "error": outcome.error})
+                    log.warning(
+                        "job failed", extra={"job": name, "error": outcome.error}
+                    )
                 record.add(outcome, time.monotonic() - started)
             return outcome
 
@@ -83,7 +85,10 @@ def job(
 
 
 def in_batches(
-    statement: str, parameters: Mapping[str, object], *, seconds: float = BATCHES_SECONDS
+    statement: str,
+    parameters: Mapping[str, object],
+    *,
+    seconds: float = BATCHES_SECONDS,
 ) -> int:
     """Runs a named statement until it finds less than a batch, or for ``seconds``.
 

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 from django.conf import settings
 
-from caracal_site import context
+from caracal_site import context, log_counts
 
 REDACTED = "[redacted]"
 SECRET_NAMES = frozenset(
@@ -80,6 +80,7 @@ def configure(_config: dict[str, Any] | None = None) -> None:
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
+    handler.addFilter(log_counts.Counting())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.LOG_LEVEL)

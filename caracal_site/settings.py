@@ -164,7 +164,7 @@ TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en-us"
 USE_I18N = False
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "static_root"
+# Served from where the applications have them; nothing needs to be collected.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
 
@@ -261,7 +261,7 @@ AGENT_COORDINATOR_SCOPE = env.str("AGENT_COORDINATOR_SCOPE", default="agent:life
 COORDINATOR_VERIFIER = "tokens.bearer"
 REFUSAL_RECORDER = "audit.refusals.record"
 COORDINATOR_BODY_LIMIT_BYTES = env.int("COORDINATOR_BODY_LIMIT_BYTES", default=1_048_576)
-COORDINATOR_DB_THREADS = env.int("COORDINATOR_DB_THREADS", default=16)
+COORDINATOR_DB_THREADS = env.int("COORDINATOR_DB_THREADS", default=8)
 MAX_AGENTS_PER_ZONE = env.int("MAX_AGENTS_PER_ZONE", default=10_000)
 MAX_AGENTS_PER_APP = env.int("MAX_AGENTS_PER_APP", default=10_000)
 MAX_CHILDREN = env.int("MAX_CHILDREN", default=100)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from django_filters import CharFilter, ChoiceFilter, FilterSet
+from typing import Any
+
+from django_filters import CharFilter, ChoiceFilter, FilterSet, TypedChoiceFilter
 
 from zones.models import (
     ProviderKind,
@@ -14,14 +16,11 @@ from zones.models import (
 FLAG = (("true", "true"), ("false", "false"))
 
 
-class FlagFilter(ChoiceFilter):
+def _flag(label: str, **kwargs: Any) -> TypedChoiceFilter:
     """``true`` or ``false``, and nothing else."""
-
-    def __init__(self, **kwargs: object) -> None:
-        super().__init__(choices=FLAG, **kwargs)
-
-    def filter(self, qs, value):  # type: ignore[no-untyped-def]
-        return super().filter(qs, value and value == "true" if value else value)
+    return TypedChoiceFilter(
+        choices=FLAG, coerce=lambda text: text == "true", label=label, **kwargs
+    )
 
 
 def _contains(field: str = "name") -> CharFilter:
@@ -32,7 +31,7 @@ def _contains(field: str = "name") -> CharFilter:
 class ZoneFilter(FilterSet):
     name = _contains()
     slug = CharFilter(label="The whole slug.")
-    dcr_enabled = FlagFilter(label="Whether applications may register themselves.")
+    dcr_enabled = _flag("Whether applications may register themselves.")
 
 
 class ApplicationFilter(FilterSet):
@@ -62,9 +61,9 @@ class AdminTokenFilter(FilterSet):
     scope = ChoiceFilter(choices=TokenScope.choices, label="For all zones, or for one.")
     capability = ChoiceFilter(choices=TokenCapability.choices, label="What it may do.")
     zone_id = CharFilter(label="Tokens of this zone.")
-    revoked = FlagFilter(
+    revoked = _flag(
+        "Whether the token is revoked.",
         field_name="revoked_at",
         lookup_expr="isnull",
         exclude=True,
-        label="Whether the token is revoked.",
     )

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import orjson
 from django.conf import settings
-from django.db import DataError, transaction
+from django.db import DataError, connection, transaction
 
 from agents import errors, rules
 from agents.events import AgentSpawned
@@ -88,7 +88,7 @@ def spawn_agent(actor: Actor, *, zone_id: str, request: SpawnRequest) -> Spawned
     if subject is None:
         raise errors.SubjectSessionRequired
     try:
-        if request.parent_id is None:
+        if request.parent_id is None and not connection.in_atomic_block:
             # Nothing is locked for a root agent, and the one statement that writes is a
             # transaction of its own: BEGIN and COMMIT would double the round trips.
             return _spawn(actor, zone_id, request, subject, exclusively=False)

@@ -80,7 +80,7 @@ def _attempt(
         refusal: CaracalError = refusals.understood(error)
         zone_id = zones.pop() if len(zones) == 1 else None
         refusals.record(actor, refusal, zone_id=zone_id)
-        form.add_error(None, refusal.sentence)
+        form.add_error(None, refusals.sentence(refusal))
         return None
     if gesture.reveals:
         disclosure.spend(request, answers["once"])

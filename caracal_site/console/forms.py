@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 
 from django import forms
 
-from caracal_site.errors import CaracalError, InvalidBody
+from caracal_site.console import refusals
+from caracal_site.errors import CaracalError
 
 
 class FormWrites(TypeError):
@@ -63,7 +64,7 @@ class ConsoleForm(forms.ModelForm):
             else:
                 self.add_error(None, f"{'.'.join(issue.path)}: {issue.message}")
         if not placed:
-            self.add_error(None, refusal.sentence)
+            self.add_error(None, refusals.sentence(refusal))
 
     def validate_unique(self) -> None:
         """The service finds out, and says it better."""

@@ -36,6 +36,15 @@ def understood(error: BaseException) -> CaracalError:
     return translated
 
 
+def sentence(error: CaracalError) -> str:
+    """What a person reads: the error's sentence, and its detail where it has one."""
+    detail = error.extra.get("detail") or error.extra.get("message")
+    if not detail or str(detail) in error.sentence:
+        return error.sentence
+    text = str(detail).rstrip(".")
+    return f"{error.sentence} {text[:1].upper()}{text[1:]}."
+
+
 def record(actor: Actor, error: CaracalError, *, zone_id: str | None) -> None:
     """Leaves the evidence of a refused change, in a transaction of its own."""
     try:
@@ -63,7 +72,7 @@ def _page(request: HttpRequest, error: CaracalError) -> HttpResponse:
         "console/refused.html",
         {
             "title": "That did not work",
-            "sentence": error.sentence,
+            "sentence": sentence(error),
             "code": error.code,
             "request_id": context.current().request_id,
         },

@@ -11,13 +11,25 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from caracal_site.actors import Actor
+    from caracal_site.testing.api import Api
     from caracal_site.testing.client import Background, Coordinator
     from caracal_site.testing.evidence import Events
     from caracal_site.testing.world import World
     from zones.models import Zone
+
+
+# The database of failures would be a folder in the working copy.
+settings.register_profile(
+    "caracal",
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("caracal")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -32,8 +44,11 @@ def database(
 
     pytest-django's own fixture makes it only for tests that carry its mark.
     """
+    from django import conf
     from django.db import connections
     from django.test.utils import setup_databases, teardown_databases
+
+    from zones.services import seed_bootstrap
 
     with django_db_blocker.unblock():
         made = setup_databases(
@@ -43,6 +58,7 @@ def database(
             serialized_aliases=set(),
             keepdb=django_db_keepdb and not django_db_createdb,
         )
+        seed_bootstrap(conf.settings.CARACAL_ADMIN_TOKEN)
         yield
         connections.close_all()
         if not django_db_keepdb:
@@ -71,13 +87,19 @@ def actor() -> Actor:
 def zone(actor: Actor) -> Zone:
     """A live zone with a signing key."""
     from caracal_site.ids import new_id
-    from tokens import services
-    from zones.models import Zone
+    from zones import services
 
-    zone_id = new_id()
-    made = Zone.objects.create(id=zone_id, name=zone_id, slug=zone_id)
-    services.create_first_key(made, actor=actor)
-    return made
+    return services.create_zone(new_id(), actor=actor)
+
+
+@pytest.fixture
+def api(actor: Actor) -> Api:
+    """An HTTP client of the Management API, with a global admin token of its own."""
+    from caracal_site.testing.api import Api
+    from zones import services
+
+    minted = services.mint_admin_token("tests", actor=actor, scope="global")
+    return Api(minted.plain)
 
 
 @pytest.fixture

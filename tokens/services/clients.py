@@ -8,6 +8,7 @@ each source of failures once a minute (D23).
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import NoReturn
 
 import orjson
@@ -48,13 +49,16 @@ def authenticate(request: TokenRequest) -> Application:
     """
     if request.is_gateway_signed:
         refuse(request, "gateway_signature", ClientNotAuthenticated())
-    application = _live_application(request.application_id)
-    if application is None:
+    found = _live_application(request.application_id)
+    if found is None:
         # The same work as for a known application, so that time tells nothing.
         guess = f"{request.application_id}:{request.client_secret}"
         sealing.same(sealing.digest("client_secret", guess), NOBODY)
         refuse(request, "client_authentication_failed", ClientNotAuthenticated())
-    if not zone_services.verify_client_secret(application, request.client_secret):
+    application, now = found
+    if not zone_services.verify_client_secret(
+        application, request.client_secret, now=now
+    ):
         refuse(request, "client_authentication_failed", ClientNotAuthenticated())
     if application.zone_id != request.zone_id:
         refuse(request, "zone_invalid", ZoneInvalid())
@@ -77,10 +81,14 @@ def refuse(request: TokenRequest, reason: str, error: CaracalError) -> NoReturn:
     raise error
 
 
-def _live_application(application_id: str) -> Application | None:
+def _live_application(application_id: str) -> tuple[Application, datetime] | None:
+    """The application, when it is in force, and the time by the database."""
     named = application_id if is_id(application_id) else ""
     rows = statements.fetch_all("tokens/client", {"application_id": named})
-    return Application(**dict(zip(COLUMNS, rows[0], strict=True))) if rows else None
+    if not rows:
+        return None
+    *values, now = rows[0]
+    return Application(**dict(zip(COLUMNS, values, strict=True))), now
 
 
 def _record(zone_id: str, application_id: str, source: str, reason: str) -> None:

@@ -1,5 +1,5 @@
 -- The application behind a client id, when it and its zone are in force; found by its
--- primary key. Columns in the order of clients.COLUMNS.
+-- primary key. Columns in the order of clients.COLUMNS, then the time.
 SELECT
     applications.id,
     applications.zone_id,
@@ -9,7 +9,8 @@ SELECT
     applications.secret_digest,
     applications.previous_secret_digest,
     applications.previous_secret_expires_at,
-    applications.expires_at
+    applications.expires_at,
+    now()
 FROM applications
 INNER JOIN zones ON zones.id = applications.zone_id
 WHERE

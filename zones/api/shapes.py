@@ -30,8 +30,6 @@ ZONE = (
     "created_at",
     "updated_at",
 )
-# What a change that switches self-registration off answers.
-ZONE_WITHOUT_DCR = tuple(name for name in ZONE if not name.startswith("operator_"))
 APPLICATION = (
     "id",
     "zone_id",

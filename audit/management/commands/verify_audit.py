@@ -46,7 +46,11 @@ class Command(BaseCommand):
     def report(self, found: verify.Verified) -> None:
         name = f"zone {found.zone_id}" if found.zone_id else "platform"
         state = f"BROKEN ({found.broken} faults)" if found.broken else "intact"
-        facts = [f"{name}: {state}", f"{found.rows} sealed", f"{found.unsealed} waiting"]
+        facts = [
+            f"{name}: {state}",
+            f"{found.rows} sealed",
+            f"{found.unsealed} waiting",
+        ]
         if not found.head_known:
             facts.append("no published head to check the end against")
         self.stdout.write(", ".join(facts))

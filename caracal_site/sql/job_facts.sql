@@ -1,0 +1,6 @@
+-- Every job's row; there are as many as there are jobs.
+SELECT
+    name, runs, failures, handled, backlog,
+    coalesce(extract(epoch FROM now() - finished_at), 0)::float8
+FROM job_runs
+ORDER BY name

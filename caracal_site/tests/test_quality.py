@@ -1,0 +1,132 @@
+"""What the project asks of its own code, each demand as one test."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.core.management import call_command
+
+APPS = ("zones", "policies", "agents", "delegations", "audit", "tokens")
+INTERFACES = ("api", "admin", "tasks", "coordinator")
+PROJECT_CONFIGURATION = settings.BASE_DIR / "pyproject.toml"
+# What production must have; the values are as good as an operator's own.
+PRODUCTION = {
+    "CARACAL_MODE": "stable",
+    "API_URL": "https://api.example.com",
+    "COORDINATOR_URL": "https://coordinator.example.com",
+    "ALLOWED_HOSTS": "api.example.com,coordinator.example.com",
+    "SECURE_HSTS_SECONDS": "31536000",
+}
+# Spelled apart, so that this file does not speak of them itself.
+UNFINISHED = re.compile("|".join(("TO" + "DO", "FIX" + "ME", "XX" + "X")))
+MACHINE_PATH = re.compile(
+    r"""(?<![\w.:/~}*-])/(?:home|root|Users|work|workspace|mnt|tmp)/[\w.-]"""
+)
+TEXT_SUFFIXES = frozenset(
+    {".py", ".sql", ".md", ".toml", ".txt", ".html", ".css", ".js", ".json", ".rego", ".yaml"}
+)
+
+
+def run(tool: str, *arguments: str, **environment: str) -> None:
+    """Runs a tool of this environment on the project; its complaints fail the test."""
+    done = subprocess.run(
+        [Path(sys.executable).with_name(tool), *arguments],
+        cwd=settings.BASE_DIR,
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        pytest.fail(f"{tool} {' '.join(arguments)}\n{done.stdout}", pytrace=False)
+
+
+def project_files() -> Iterator[Path]:
+    """Every text file of the project: what git tracks or would, else what is there."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],  # noqa: S607
+        cwd=settings.BASE_DIR,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    names = listed.stdout.splitlines() or [
+        str(path.relative_to(settings.BASE_DIR))
+        for root in (*APPS, "caracal_site", "docs")
+        for path in (settings.BASE_DIR / root).rglob("*")
+    ]
+    for name in names:
+        path = settings.BASE_DIR / name
+        if path.suffix in TEXT_SUFFIXES and path.is_file():
+            yield path
+
+
+def lines_with(pattern: re.Pattern[str]) -> list[str]:
+    return [
+        f"{path.relative_to(settings.BASE_DIR)}:{number}: {line.strip()}"
+        for path in project_files()
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if pattern.search(line)
+    ]
+
+
+def test_ruff_finds_nothing() -> None:
+    run("ruff", "check", "--output-format=concise", "--quiet", ".")
+
+
+def test_code_is_formatted() -> None:
+    run("ruff", "format", "--check", "--quiet", ".")
+
+
+def test_types_hold() -> None:
+    run("mypy", "--no-error-summary")
+
+
+def test_modules_import_only_what_they_may() -> None:
+    run("lint-imports", "--no-logo")
+
+
+def test_import_contracts_name_every_interface_there_is() -> None:
+    contracts = tomllib.loads(PROJECT_CONFIGURATION.read_text(encoding="utf-8"))
+    protected = {
+        module
+        for contract in contracts["tool"]["importlinter"]["contracts"]
+        for module in contract.get("protected_modules", ())
+    }
+    assert protected == {
+        f"{app}.{interface}"
+        for app in APPS
+        for interface in INTERFACES
+        if (settings.BASE_DIR / app / interface).is_dir()
+        or (settings.BASE_DIR / app / f"{interface}.py").is_file()
+    }
+
+
+def test_migrations_are_complete() -> None:
+    told = StringIO()
+    try:
+        call_command("makemigrations", check=True, dry_run=True, stdout=told, stderr=told)
+    except SystemExit:
+        pytest.fail(told.getvalue(), pytrace=False)
+
+
+def test_production_settings_pass_the_deployment_checks() -> None:
+    run("django-admin", "check", "--deploy", "--fail-level=WARNING", **PRODUCTION)
+
+
+def test_nothing_is_left_unfinished() -> None:
+    assert lines_with(UNFINISHED) == []
+
+
+def test_no_file_names_a_path_of_the_machine_it_was_written_on() -> None:
+    assert lines_with(MACHINE_PATH) == []

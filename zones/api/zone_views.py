@@ -1,0 +1,318 @@
+"""What lives in a zone, on the Management API: applications, providers, resources."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from caracal_site import rates
+from caracal_site.api.idempotency import once
+from caracal_site.api.pagination import page_of, page_response
+from caracal_site.api.schema import described
+from caracal_site.api.views import ZoneScopedViewSet
+from caracal_site.errors import RateLimited
+from zones import errors, services
+from zones.api import serializers, shapes
+from zones.filters import ApplicationFilter, ProviderFilter, ResourceFilter
+from zones.models import Application, Provider, Resource
+
+BY_REQUEST = "deleted through the Management API"
+PROVIDER_TESTS_PER_MINUTE = 10
+
+
+class ApplicationsViewSet(ZoneScopedViewSet):
+    """Client identities with a secret."""
+
+    invalid_body = errors.InvalidApplication
+    success_status: ClassVar = {"create": 201, "register": 201, "destroy": 204}
+
+    def rows(self) -> QuerySet[Any, dict[str, Any]]:
+        """Live applications as answered: traits for tokens of all zones only."""
+        in_zone = Application.objects.in_zone(self.zone.id).live()
+        seen = (
+            shapes.APPLICATION
+            if self.actor and self.actor.is_global
+            else shapes.APPLICATION_IN_ZONE
+        )
+        return in_zone.values(*seen)
+
+    @described(
+        "List applications",
+        answer=shapes.ApplicationShape,
+        listing=True,
+        filterset=ApplicationFilter,
+        refusals=(404,),
+    )
+    def list(self, request: Request, zone_id: str) -> Response:
+        rows, headers = page_of(
+            self.rows(), path=request.path, query=request.GET, filterset=ApplicationFilter
+        )
+        return page_response(rows, headers)
+
+    @described(
+        "Create a managed application",
+        body=serializers.ApplicationCreateSerializer,
+        answer=shapes.ApplicationIssuedShape,
+        status=201,
+        refusals=(400, 404, 409, 413, 415),
+        once=True,
+    )
+    def create(self, request: Request, zone_id: str) -> Response:
+        fields = self.body(serializers.ApplicationCreateSerializer)
+
+        def perform() -> Response:
+            made = services.create_application(
+                fields["name"],
+                zone_id=zone_id,
+                actor=request.auth,
+                traits=fields.get("traits", ()),
+            )
+            return Response(shapes.issued(made), status=201)
+
+        return once(request, perform)
+
+    @described(
+        "Register an application for a while",
+        body=serializers.ApplicationRegisterSerializer,
+        answer=shapes.ApplicationIssuedShape,
+        status=201,
+        refusals=(400, 404, 409, 413, 415),
+        once=True,
+    )
+    def register(self, request: Request, zone_id: str) -> Response:
+        fields = self.body(serializers.ApplicationRegisterSerializer)
+        limit_registrations(zone_id, request.auth.id)
+
+        def perform() -> Response:
+            made = services.register_application(
+                fields["name"],
+                zone_id=zone_id,
+                actor=request.auth,
+                expires_in_seconds=fields["expires_in"],
+            )
+            return Response(shapes.issued(made), status=201)
+
+        return once(request, perform)
+
+    @described(
+        "Get an application", answer=shapes.ApplicationShape, refusals=(400, 404)
+    )
+    def retrieve(self, request: Request, zone_id: str, id: str) -> Response:
+        row = self.rows().filter(id=id).first()
+        if row is None:
+            raise errors.ApplicationNotFound
+        return Response(row)
+
+    @described(
+        "Change an application",
+        body=serializers.ApplicationChangeSerializer,
+        answer=shapes.ApplicationChangedShape,
+        refusals=(400, 404, 409, 413, 415),
+    )
+    def partial_update(self, request: Request, zone_id: str, id: str) -> Response:
+        changes: Any = self.body(serializers.ApplicationChangeSerializer)
+        application = services.change_application(
+            id, zone_id=zone_id, actor=request.auth, changes=changes
+        )
+        return Response({"id": application.id, "name": application.name})
+
+    @described("Archive an application", status=204, refusals=(400, 404, 409))
+    def destroy(self, request: Request, zone_id: str, id: str) -> Response:
+        services.archive_application(
+            id, zone_id=zone_id, actor=request.auth, reason="application_archived"
+        )
+        return Response(status=204)
+
+    @described(
+        "Give an application a new secret",
+        answer=shapes.ApplicationIssuedShape,
+        refusals=(400, 404, 409),
+    )
+    def rotate_secret(self, request: Request, zone_id: str, id: str) -> Response:
+        rotated = services.rotate_client_secret(id, zone_id=zone_id, actor=request.auth)
+        return Response(shapes.issued(rotated))
+
+
+class ProvidersViewSet(ZoneScopedViewSet):
+    """Where the credentials for upstreams come from."""
+
+    invalid_body = errors.InvalidProvider
+
+    def rows(self) -> QuerySet[Any, dict[str, Any]]:
+        return (
+            Provider.objects.in_zone(self.zone.id).live().values(*shapes.PROVIDER)
+        )
+
+    @described(
+        "List providers",
+        answer=shapes.ProviderShape,
+        listing=True,
+        filterset=ProviderFilter,
+        refusals=(404,),
+    )
+    def list(self, request: Request, zone_id: str) -> Response:
+        rows, headers = page_of(
+            self.rows(), path=request.path, query=request.GET, filterset=ProviderFilter
+        )
+        return page_response([shapes.provider(row) for row in rows], headers)
+
+    @described(
+        "Create a provider",
+        body=serializers.ProviderCreateSerializer,
+        answer=shapes.ProviderShape,
+        status=201,
+        refusals=(400, 404, 409, 413, 415),
+        once=True,
+    )
+    def create(self, request: Request, zone_id: str) -> Response:
+        fields = self.body(serializers.ProviderCreateSerializer)
+
+        def perform() -> Response:
+            made = services.create_provider(
+                fields.pop("kind"), zone_id=zone_id, actor=request.auth, **fields
+            )
+            row = shapes.columns_of(made, shapes.PROVIDER)
+            return Response(shapes.provider(row), status=201)
+
+        return once(request, perform)
+
+    @described("Get a provider", answer=shapes.ProviderShape, refusals=(400, 404))
+    def retrieve(self, request: Request, zone_id: str, id: str) -> Response:
+        row = self.rows().filter(id=id).first()
+        if row is None:
+            raise errors.ProviderNotFound
+        return Response(shapes.provider(row))
+
+    @described(
+        "Change a provider",
+        body=serializers.ProviderChangeSerializer,
+        answer=shapes.ProviderShape,
+        refusals=(400, 404, 409, 413, 415),
+    )
+    def partial_update(self, request: Request, zone_id: str, id: str) -> Response:
+        changes: Any = self.body(serializers.ProviderChangeSerializer)
+        changed = services.change_provider(
+            id, zone_id=zone_id, actor=request.auth, changes=changes
+        )
+        return Response(shapes.provider(shapes.columns_of(changed, shapes.PROVIDER)))
+
+    @described("Archive a provider", status=204, refusals=(400, 404, 409))
+    def destroy(self, request: Request, zone_id: str, id: str) -> Response:
+        services.archive_provider(
+            id, zone_id=zone_id, actor=request.auth, reason=BY_REQUEST
+        )
+        return Response(status=204)
+
+    @described(
+        "Test the connection of a provider",
+        answer=shapes.ProviderTestShape,
+        refusals=(400, 404),
+    )
+    def test(self, request: Request, zone_id: str, id: str) -> Response:
+        limit_provider_tests(zone_id)
+        found = Provider.objects.in_zone(zone_id).live().filter(id=id)
+        row = found.values("kind", checked_at=Now()).first()
+        if row is None:
+            raise errors.ProviderNotFound
+        detail = f"a provider of kind {row['kind']} has nothing to connect to"
+        return Response(
+            {"status": "untestable", "detail": detail, "checked_at": row["checked_at"]}
+        )
+
+
+class ResourcesViewSet(ZoneScopedViewSet):
+    """What agents are given authority over."""
+
+    invalid_body = errors.InvalidResource
+
+    def rows(self) -> QuerySet[Any, dict[str, Any]]:
+        """Live resources as answered: tokens of one zone see no control resource."""
+        in_zone = Resource.objects.in_zone(self.zone.id).live()
+        if not (self.actor and self.actor.is_global):
+            in_zone = in_zone.exclude(identifier=settings.CONTROL_AUDIENCE)
+        return in_zone.with_gateway_application().values(*shapes.RESOURCE)
+
+    @described(
+        "List resources",
+        answer=shapes.ResourceShape,
+        listing=True,
+        filterset=ResourceFilter,
+        refusals=(404,),
+    )
+    def list(self, request: Request, zone_id: str) -> Response:
+        rows, headers = page_of(
+            self.rows(), path=request.path, query=request.GET, filterset=ResourceFilter
+        )
+        return page_response(rows, headers)
+
+    @described(
+        "Create a resource",
+        body=serializers.ResourceCreateSerializer,
+        answer=shapes.ResourceShape,
+        status=201,
+        refusals=(400, 404, 409, 413, 415),
+        once=True,
+    )
+    def create(self, request: Request, zone_id: str) -> Response:
+        fields: Any = self.body(serializers.ResourceCreateSerializer)
+
+        def perform() -> Response:
+            made = services.create_resource(
+                zone_id=zone_id, actor=request.auth, fields=fields
+            )
+            return Response(shapes.columns_of(made, shapes.RESOURCE), status=201)
+
+        return once(request, perform)
+
+    @described("Get a resource", answer=shapes.ResourceShape, refusals=(400, 404))
+    def retrieve(self, request: Request, zone_id: str, id: str) -> Response:
+        row = self.rows().filter(id=id).first()
+        if row is None:
+            raise errors.ResourceNotFound
+        return Response(row)
+
+    @described(
+        "Change a resource",
+        body=serializers.ResourceChangeSerializer,
+        answer=shapes.ResourceShape,
+        refusals=(400, 404, 409, 413, 415),
+    )
+    def partial_update(self, request: Request, zone_id: str, id: str) -> Response:
+        changes: Any = self.body(serializers.ResourceChangeSerializer)
+        changed = services.change_resource(
+            id, zone_id=zone_id, actor=request.auth, changes=changes
+        )
+        return Response(shapes.columns_of(changed, shapes.RESOURCE))
+
+    @described("Archive a resource", status=204, refusals=(400, 404, 409))
+    def destroy(self, request: Request, zone_id: str, id: str) -> Response:
+        services.archive_resource(
+            id, zone_id=zone_id, actor=request.auth, reason=BY_REQUEST
+        )
+        return Response(status=204)
+
+
+def limit_registrations(zone_id: str, token_id: str) -> None:
+    """``DCR_RATE_LIMIT_PER_SEC`` for each zone and token.
+
+    Raises DcrRateLimitExceeded. Windows are minutes of a key, so a key is a second.
+    """
+    subject = f"{zone_id}:{token_id}:{int(time.time())}"
+    try:
+        rates.check("dcr", subject, settings.DCR_RATE_LIMIT_PER_SEC)
+    except RateLimited:
+        raise errors.DcrRateLimitExceeded(retry_after=1) from None
+
+
+def limit_provider_tests(zone_id: str) -> None:
+    """Raises ProviderTestRateLimited past ten tests of a zone in a minute."""
+    try:
+        rates.check("provider_test", zone_id, PROVIDER_TESTS_PER_MINUTE)
+    except RateLimited as limited:
+        raise errors.ProviderTestRateLimited(headers=limited.headers) from None
