@@ -215,8 +215,17 @@ def main() -> None:
     arguments = attach(sys.argv)
 
     from django.core.management import execute_from_command_line
+    from django.db import OperationalError
 
-    execute_from_command_line(arguments)
+    try:
+        execute_from_command_line(arguments)
+    except OperationalError as error:
+        if "--traceback" in arguments or "connection" not in str(error):
+            raise
+        sys.exit(
+            f"The database does not answer ({str(error).strip().splitlines()[0]}): "
+            "start Caracal with `manage.py up`, or set DATABASE_URL."
+        )
 
 
 if __name__ == "__main__":

@@ -54,13 +54,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Entry:
-    """A pending row ready to go out, but for its number."""
+    """A pending row ready to go out; ``zone_seq`` is 0 until it has its number."""
 
     id: str
     zone_id: str
     topic: str
     fields: streams.Fields
-    zone_seq: int | None
+    zone_seq: int
 
 
 def publish(client: redis.Redis, *, seconds: float = RUN_SECONDS) -> Outcome:
@@ -103,7 +103,7 @@ def _publish_some(client: redis.Redis, zones: Sequence[str]) -> Outcome:
         if not mine:
             return Outcome()
         entries, parked = _read(mine)
-        _number([entry for entry in entries if entry.zone_seq is None])
+        _number([entry for entry in entries if not entry.zone_seq])
         sent = _send(client, entries)
         return Outcome(parked + sent.handled, error=sent.error)
 
@@ -122,7 +122,7 @@ def _read(zones: list[str]) -> tuple[list[Entry], int]:
         except streams.Unencodable as error:
             poison[row.id] = str(error)
         else:
-            entries.append(Entry(row.id, row.zone_id, row.topic, fields, row.zone_seq))
+            entries.append(Entry(row.id, row.zone_id, row.topic, fields, row.zone_seq or 0))
     if poison:
         log.error("outbox rows parked", extra={"outbox_ids": list(poison)})
         statements.execute(
@@ -142,7 +142,7 @@ def _number(entries: list[Entry]) -> None:
     with transaction.atomic(durable=True):
         given = dict(statements.fetch_all("audit/number", parameters))
     for entry in entries:
-        entry.zone_seq = given[entry.id]  # type: ignore[assignment]
+        entry.zone_seq = given[entry.id]
 
 
 def _send(client: redis.Redis, entries: list[Entry]) -> Outcome:
@@ -178,7 +178,7 @@ def _arguments(keys: list[str], entries: Iterable[Entry]) -> list[object]:
     key = bytes.fromhex(settings.STREAMS_HMAC_KEY)
     arguments: list[object] = [settings.STREAMS_MAXLEN]
     for entry in entries:
-        fields = streams.numbered(entry.fields, entry.zone_seq or 0)
+        fields = streams.numbered(entry.fields, entry.zone_seq)
         if key:
             fields = streams.signed(entry.topic, fields, key)
         arguments += (places[entry.topic], 2 * len(fields))

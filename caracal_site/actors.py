@@ -10,7 +10,7 @@ COORDINATOR_ADMIN = "coordinator.admin"
 
 
 class ActorKind(StrEnum):
-    ADMIN_TOKEN = "admin_token"  # a bearer of the Management API
+    ADMIN_TOKEN = "admin_token"  # noqa: S105 - a bearer of the Management API
     CONSOLE = "console"  # a person signed in to the admin console
     APPLICATION = "application"  # a session token at the coordinator
     OPERATOR = "operator"  # the coordinator's static operator token

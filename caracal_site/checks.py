@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Any
 
 from django.conf import settings
@@ -18,7 +19,7 @@ def is_weak_key(value: str) -> bool:
     if not HEX.match(value):
         return True
     octets = bytes.fromhex(value)
-    steps = {(b - a) % 256 for a, b in zip(octets, octets[1:], strict=False)}
+    steps = {(b - a) % 256 for a, b in pairwise(octets)}
     alternating = len(set(octets[::2])) == 1 and len(set(octets[1::2])) == 1
     return steps <= {0} or steps in ({1}, {255}) or alternating
 

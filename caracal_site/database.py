@@ -9,7 +9,12 @@ import psycopg
 from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError
 from psycopg_pool import PoolTimeout
 
-from caracal_site.errors import CaracalError, InvalidBody, LockTimeout, ServiceUnavailable
+from caracal_site.errors import (
+    CaracalError,
+    InvalidBody,
+    LockTimeout,
+    ServiceUnavailable,
+)
 
 T = TypeVar("T")
 DIVISION_BY_ZERO = "22012"

@@ -15,9 +15,12 @@ from caracal_site import context, log_counts
 
 REDACTED = "[redacted]"
 SECRET_NAMES = frozenset(
-    """password passwd secret token access_token refresh_token id_token api_key apikey
-    authorization cookie set_cookie set-cookie client_secret private_key session session_id
-    assertion""".split()
+    [
+        *("password", "passwd", "secret", "client_secret", "private_key", "assertion"),
+        *("token", "access_token", "refresh_token", "id_token", "api_key", "apikey"),
+        *("authorization", "cookie", "set_cookie", "set-cookie"),
+        *("session", "session_id"),
+    ]
 )
 # Bearer tokens, JWTs and the platform's own credential prefixes, wherever they stand.
 SECRET_TEXT = re.compile(

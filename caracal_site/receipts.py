@@ -74,7 +74,8 @@ def keep(
     caller: str, route: str, key: str, fingerprint: str, status: int, body: str
 ) -> None:
     """Remembers the answer, in the transaction of the change it is about."""
-    assert connection.in_atomic_block
+    if not connection.in_atomic_block:
+        raise RuntimeError("a receipt is kept in the transaction of its change")
     Receipt.objects.create(
         caller=caller,
         route=route,

@@ -5,6 +5,11 @@ from __future__ import annotations
 from caracal_site.errors import CaracalError, InvalidBody, RateLimited
 
 
+def _sentence(text: str) -> str:
+    """The contract's short text as a sentence for ``error_description``."""
+    return f"{text[0].upper()}{text[1:]}."
+
+
 class ReservedNamespace(CaracalError):
     """The name or identifier begins with a prefix that is reserved for the platform."""
 
@@ -13,7 +18,7 @@ class ReservedNamespace(CaracalError):
 
     def __init__(self, prefix: str) -> None:
         detail = f"the '{prefix}' namespace is reserved for Caracal internal systems"
-        super().__init__(extra={"detail": detail})
+        super().__init__(_sentence(detail), extra={"detail": detail})
 
 
 class InvalidZone(InvalidBody):
@@ -106,7 +111,7 @@ class _TraitRefused(CaracalError):
     status = 403
 
     def __init__(self, detail: str) -> None:
-        super().__init__(extra={"detail": detail})
+        super().__init__(_sentence(detail), extra={"detail": detail})
 
 
 class TraitInvalid(_TraitRefused):
@@ -145,7 +150,7 @@ class _ProviderFault(CaracalError):
     status = 400
 
     def __init__(self, message: str) -> None:
-        super().__init__(extra={"message": message})
+        super().__init__(_sentence(message), extra={"message": message})
 
 
 class InvalidProviderIdentifier(_ProviderFault):
@@ -207,7 +212,7 @@ class InvalidResourceIdentifier(CaracalError):
     status = 400
 
     def __init__(self, message: str) -> None:
-        super().__init__(extra={"message": message})
+        super().__init__(_sentence(message), extra={"message": message})
 
 
 class ResourceNotFound(CaracalError):
@@ -238,7 +243,7 @@ class ProtectedResource(CaracalError):
     status = 409
 
     def __init__(self, detail: str) -> None:
-        super().__init__(extra={"detail": detail})
+        super().__init__(_sentence(detail), extra={"detail": detail})
 
 
 class CredentialProviderRequired(CaracalError):

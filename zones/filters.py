@@ -51,9 +51,7 @@ class ResourceFilter(FilterSet):
     name = _contains()
     identifier = CharFilter(label="The whole identifier.")
     credential_provider_id = CharFilter(label="Resources that use this provider.")
-    gateway_application_id = CharFilter(
-        label="Resources that this application fronts."
-    )
+    gateway_application_id = CharFilter(label="Resources that this application fronts.")
 
 
 class AdminTokenFilter(FilterSet):

@@ -26,7 +26,9 @@ class Zone(models.Model):
     id = PrimaryIdField()
     name = models.TextField()
     slug = models.TextField()
-    dcr_enabled = models.BooleanField("self-registration", default=False, db_default=False)
+    dcr_enabled = models.BooleanField(
+        "self-registration", default=False, db_default=False
+    )
     operator_coauthor_badge = models.BooleanField(default=True, db_default=True)
     operator_governed = models.BooleanField(default=False, db_default=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -40,7 +42,9 @@ class Zone(models.Model):
         ordering = ("-created_at", "-id")
         constraints = [
             models.UniqueConstraint(
-                fields=["slug"], condition=Q(archived_at=None), name="zones_slug_live_key"
+                fields=["slug"],
+                condition=Q(archived_at=None),
+                name="zones_slug_live_key",
             ),
         ]
         indexes = [
@@ -73,7 +77,9 @@ class Application(models.Model):
     )
     traits = ArrayField(models.TextField(), default=list, blank=True)
     secret_digest = models.BinaryField(max_length=32, editable=False)
-    previous_secret_digest = models.BinaryField(max_length=32, null=True, editable=False)
+    previous_secret_digest = models.BinaryField(
+        max_length=32, null=True, editable=False
+    )
     previous_secret_expires_at = models.DateTimeField(null=True, editable=False)
     secret_rotated_at = models.DateTimeField(db_default=Now(), editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
@@ -94,7 +100,8 @@ class Application(models.Model):
                 name="applications_name_live_key",
             ),
             models.CheckConstraint(
-                condition=Q(registration_method="managed") | Q(expires_at__isnull=False),
+                condition=Q(registration_method="managed")
+                | Q(expires_at__isnull=False),
                 name="applications_dcr_expires",
             ),
             models.CheckConstraint(
@@ -104,7 +111,10 @@ class Application(models.Model):
         ]
         indexes = [
             models.Index(
-                "zone", F("created_at").desc(), F("id").desc(), name="applications_listing"
+                "zone",
+                F("created_at").desc(),
+                F("id").desc(),
+                name="applications_listing",
             ),
             models.Index(
                 fields=["expires_at"],
@@ -120,8 +130,14 @@ class Application(models.Model):
 class ProviderKind(models.TextChoices):
     NONE = "none", "no credential"
     CARACAL_MANDATE = "caracal_mandate", "Caracal mandate"
-    OAUTH2_AUTHORIZATION_CODE = "oauth2_authorization_code", "OAuth 2 authorization code"
-    OAUTH2_CLIENT_CREDENTIALS = "oauth2_client_credentials", "OAuth 2 client credentials"
+    OAUTH2_AUTHORIZATION_CODE = (
+        "oauth2_authorization_code",
+        "OAuth 2 authorization code",
+    )
+    OAUTH2_CLIENT_CREDENTIALS = (
+        "oauth2_client_credentials",
+        "OAuth 2 client credentials",
+    )
     API_KEY = "api_key", "API key"
     BEARER_TOKEN = "bearer_token", "bearer token"
 
@@ -239,7 +255,8 @@ class GatewayBinding(models.Model):
         db_table = "gateway_resource_bindings"
         constraints = [
             models.UniqueConstraint(
-                fields=["zone", "resource_identifier"], name="gateway_bindings_resource_key"
+                fields=["zone", "resource_identifier"],
+                name="gateway_bindings_resource_key",
             ),
         ]
 
@@ -306,7 +323,8 @@ class AdminToken(models.Model):
                 name="admin_tokens_digest_live_key",
             ),
             models.CheckConstraint(
-                condition=Q(scope="global", zone=None) | Q(scope="zone", zone__isnull=False),
+                condition=Q(scope="global", zone=None)
+                | Q(scope="zone", zone__isnull=False),
                 name="admin_tokens_zone_matches_scope",
             ),
             models.CheckConstraint(
@@ -315,10 +333,10 @@ class AdminToken(models.Model):
             ),
         ]
         indexes = [
-            models.Index(F("created_at").desc(), F("id").desc(), name="admin_tokens_listing"),
+            models.Index(
+                F("created_at").desc(), F("id").desc(), name="admin_tokens_listing"
+            ),
         ]
 
     def __str__(self) -> str:
         return self.name
-
-

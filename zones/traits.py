@@ -34,7 +34,7 @@ CONTROL_SCOPES = frozenset(
 )
 COORDINATOR_SCOPE = re.compile(
     r"coordinator\.(?:admin|delegate_broad(?::.+)?"
-    r"|(?:spawn_for|delegate_from|delegate_to):.+)\Z"
+    r"|(?:spawn_for|spawn_under|invoke_from|delegate_from|delegate_to):.+)\Z"
 )
 MAX_TTL = re.compile(r"[0-9]{1,6}\Z")
 

@@ -1,6 +1,12 @@
 """The verbs of agents: the only writers of agent sessions."""
 
-from agents.services.ending import Ended, end_agents_of, expire_due_agents, terminate_agent
+from agents.services.ending import (
+    Ended,
+    end_agents_of,
+    expire_due_agents,
+    preview_termination,
+    terminate_agent,
+)
 from agents.services.spawning import SpawnedAgent, SpawnRequest, spawn_agent
 from agents.services.suspension import resume_agent, suspend_agent
 
@@ -10,6 +16,7 @@ __all__ = [
     "SpawnedAgent",
     "end_agents_of",
     "expire_due_agents",
+    "preview_termination",
     "resume_agent",
     "spawn_agent",
     "suspend_agent",

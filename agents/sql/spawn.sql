@@ -19,13 +19,13 @@ agent AS (
     INSERT INTO agent_sessions (
         id, zone_id, application_id, parent_id, ancestor_ids, subject_session_id, lifecycle,
         depth, labels, narrowed, ttl_seconds, expires_at, metadata_json,
-        last_heartbeat_at, heartbeat_deadline_at
+        spawned_at, last_heartbeat_at, heartbeat_deadline_at
     )
     SELECT
         %(id)s, %(zone_id)s, %(application_id)s, %(parent_id)s, %(ancestor_ids)s::text[],
         %(subject_session_id)s, %(lifecycle)s, %(depth)s, %(labels)s::text[], %(narrowed)s,
         %(ttl_seconds)s::integer, now() + make_interval(secs => %(ttl_seconds)s::integer),
-        %(metadata)s::jsonb,
+        %(metadata)s::jsonb, now(),
         CASE WHEN %(lifecycle)s = 'service' THEN now() END,
         CASE WHEN %(lifecycle)s = 'service'
             THEN now() + make_interval(secs => %(lease_seconds)s::integer) END

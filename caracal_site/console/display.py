@@ -157,6 +157,11 @@ def object_link(row: Model | None, label: object = "") -> SafeString:
     )
 
 
+def labelled(kind: str, value: object) -> SafeString:
+    """A value with a quiet word before it that says what it is."""
+    return format_html('<span class="quiet">{}</span> {}', kind, value)
+
+
 def counted(count: int, one: str, many: str = "") -> str:
     """``1 agent``, ``3 agents``."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"

@@ -49,6 +49,11 @@ class ConsoleForm(forms.ModelForm):
 
     refusal: ClassVar[CaracalError | None] = None
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not self.instance._state.adding:
+            self.fields.pop("once", None)
+
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
         if self.refusal is not None:

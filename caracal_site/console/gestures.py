@@ -41,10 +41,14 @@ class Affected:
 
 @dataclass(frozen=True, slots=True)
 class Impact:
-    """Everything a gesture would touch, and what a person should know."""
+    """Everything a gesture would touch, and what a person should know.
+
+    ``phrase`` is to be typed before it happens, however small the effect.
+    """
 
     affected: Sequence[Affected] = ()
     notes: Sequence[Cell] = ()
+    phrase: str = ""
 
     @property
     def size(self) -> int:
@@ -86,7 +90,7 @@ class GestureForm(forms.Form):
     def __init__(self, gesture: Gesture, impact: Impact, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.impact = impact
-        self.phrase = gesture.phrase(impact) if gesture.weighs(impact) else ""
+        self.phrase = gesture.phrase(impact)
         self.fields["seen"].initial = impact.size
         if not gesture.needs_reason:
             del self.fields["reason"]
@@ -138,11 +142,10 @@ class Gesture(ABC):
     def perform(self, actor: Actor, rows: Sequence[Any], answers: dict[str, Any]) -> Done:
         """Calls the service. ``answers`` are the form's."""
 
-    def weighs(self, impact: Impact) -> bool:
-        """Whether the effect is so large that it is to be typed."""
-        return self.is_harmful and impact.is_large
-
     def phrase(self, impact: Impact) -> str:
+        """What has to be typed; empty when nothing has."""
+        if impact.phrase or not (self.is_harmful and impact.is_large):
+            return impact.phrase
         return f"{self.button.lower()} {impact.size}"
 
 

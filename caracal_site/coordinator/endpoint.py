@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 from django.conf import settings
@@ -176,7 +177,7 @@ def is_metrics_bearer(token: str) -> bool:
 
 @cache
 def _verifier() -> Any:
-    return import_string(settings.COORDINATOR_VERIFIER)
+    return import_module(settings.COORDINATOR_VERIFIER)
 
 
 def as_caracal_error(exc: BaseException) -> errors.CaracalError:

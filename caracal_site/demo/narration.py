@@ -36,7 +36,9 @@ class Narrator:
 
     def named(self, value: Any) -> str:
         """``value`` as text, with names for ids."""
-        text = value if isinstance(value, str) else json.dumps(value, default=str)
+        text = (
+            value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        )
         for id_, name in self._names.items():
             text = text.replace(id_, name)
         return text
@@ -51,19 +53,21 @@ class Narrator:
 
     def say(self, text: str) -> None:
         if text:
-            self._out.write(textwrap.fill(text, WIDTH, **_indented()))
+            self._out.write(_wrapped(text, INDENT))
 
     def exchange(
         self, line: str, body: Any, status: int, answer: Mapping[str, Any]
     ) -> None:
         """A request and what is essential of its answer."""
-        sent = f" {self.named(shortened(body))}" if body else ""
-        self._out.write(f"{INDENT}{self._style.SQL_KEYWORD(self.named(line))}{sent}")
-        told = ", ".join(
-            f"{name}={self.named(value)}" for name, value in shortened(answer).items()
-        )
+        self._out.write(f"{INDENT}{self._style.SQL_KEYWORD(self.named(line))}")
+        if body:
+            sent = self.named(shortened(body))[1:-1].replace('"', "")
+            self._out.write(_wrapped(sent, INDENT + "  "))
         colour = self._style.SUCCESS if status < 400 else self._style.WARNING
-        text = textwrap.fill(told, WIDTH - 10, subsequent_indent=" " * 10)
+        told = ", ".join(
+            f"{name}: {self.named(value)}" for name, value in shortened(answer).items()
+        )
+        text = _wrapped(told, INDENT + " " * 8).lstrip()
         self._out.write(f"{INDENT}  {colour(f'→ {status}')} {text}".rstrip())
 
     def check(self, is_true: bool, sentence: str, instead: str = "") -> None:
@@ -91,5 +95,12 @@ def shortened(value: Any) -> Any:
     }
 
 
-def _indented() -> dict[str, Any]:
-    return {"initial_indent": INDENT, "subsequent_indent": INDENT}
+def _wrapped(text: str, indent: str) -> str:
+    return textwrap.fill(
+        text,
+        WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

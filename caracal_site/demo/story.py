@@ -170,7 +170,8 @@ class Story:
 
     def _delegate_onward(self, researcher: str, writer: str) -> dict[str, Any]:
         self._narrator.begin(
-            "Narrower still", "From the researcher to the writer: five minutes, no hop."
+            "Narrower still",
+            "From the researcher to the writer: for five minutes, and no further.",
         )
         body = self._edge(researcher, writer, READ, ttl=300, hops=1)
         self._narrator.call(self._post_edge(body), "researcher-to-writer")
@@ -178,7 +179,7 @@ class Story:
 
     def _post_edge(self, body: dict[str, Any]) -> str:
         path = f"/zones/{self.world.zone}/delegations"
-        shown = ("delegation_edge_id", "parent_edge_id", "allow_reason", "expires_at")
+        shown = ("delegation_edge_id", "parent_edge_id", "expires_at")
         edge = self._agents.send("POST", path, body, show=shown)
         return str(edge["delegation_edge_id"])
 
@@ -225,7 +226,7 @@ class Story:
         revoked = self._agents.send(
             "PATCH",
             f"/zones/{self.world.zone}/delegations/{edge}/revoke",
-            show=("revoked_edges", "terminated_agents", "affected_sessions"),
+            show=("revoked_edges", "terminated_agents"),
         )
         took = (time.perf_counter() - began) * 1000
         ended = [revoked["revoked_edges"], revoked["terminated_agents"]]

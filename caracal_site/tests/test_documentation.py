@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from typing import Any
 
 import pytest
 from django.conf import settings
+from django.http.response import HttpResponseBase
 from django.test import Client
 from drf_spectacular.drainage import GENERATOR_STATS, reset_generator_stats
 from drf_spectacular.validation import validate_schema
@@ -137,8 +137,10 @@ def test_everything_a_page_refers_to_is_on_the_same_server(get: Get, path: str) 
     assert links
     for link in links:
         assert link.startswith("/")
-        with closing(get(link)) as linked:
-            assert linked.status_code == 200, link
+        linked = get(link)
+        assert linked.status_code == 200, link
+        if isinstance(linked, HttpResponseBase):
+            linked.close()
 
 
 def test_only_redoc_may_write_styles_and_start_workers(get: Get) -> None:

@@ -6,7 +6,11 @@ from delegations.services.creating import (
     create_delegation,
 )
 from delegations.services.expiring import expire_due_edges
-from delegations.services.revoking import Revocation, preview_revocation, revoke_delegation
+from delegations.services.revoking import (
+    Revocation,
+    preview_revocation,
+    revoke_delegation,
+)
 
 __all__ = [
     "CreatedDelegation",

@@ -155,7 +155,7 @@ def _lock(table: str, ids: set[str] | frozenset[str]) -> None:
     # Id order is creation order: parents are locked before children everywhere.
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT FROM {table} WHERE id = ANY (%s) ORDER BY id FOR NO KEY UPDATE",  # noqa: S608
+            f"SELECT FROM {table} WHERE id = ANY (%s) ORDER BY id FOR NO KEY UPDATE",
             [list(ids)],
         )
 

@@ -11,12 +11,12 @@ edge AS (
     INSERT INTO delegation_edges (
         id, zone_id, source_session_id, target_session_id, issuer_application_id,
         receiver_application_id, parent_edge_id, root_edge_id, depth, max_hops,
-        resource_id, scopes, constraints_json, status, expires_at, edge_version
+        resource_id, scopes, constraints_json, status, expires_at, edge_version, created_at
     )
     SELECT
         %(id)s, %(zone_id)s, %(source_id)s, %(target_id)s, %(issuer)s, %(receiver)s,
         %(parent_edge_id)s, %(root_edge_id)s, %(depth)s, %(max_hops)s, %(resource_id)s,
-        %(scopes)s::text[], %(constraints)s::jsonb, 'active', %(expires_at)s, 0
+        %(scopes)s::text[], %(constraints)s::jsonb, 'active', %(expires_at)s, 0, now()
     WHERE %(parent_edge_id)s::text IS NULL OR EXISTS (SELECT FROM above)
     RETURNING id
 ),

@@ -6,12 +6,22 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.db.models import Count, IntegerField, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models import (
+    Count,
+    IntegerField,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Sum,
+    Value,
+)
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 
+from agents.models import Capacity
 from caracal_site.console.base import DomainAdmin
 from caracal_site.console.forms import ConsoleForm
 from zones.models import Zone
@@ -87,3 +97,10 @@ def counted(rows: QuerySet, by: str) -> Combinable:
     found = rows.filter(**{by: OuterRef("pk")}).order_by().values(by)
     counts = found.annotate(number=Count("pk")).values("number")
     return Coalesce(Subquery(counts, output_field=IntegerField()), Value(0))
+
+
+def live_agents() -> Combinable:
+    """How many agents of the outer row, a zone or an application, are live."""
+    slots = Capacity.objects.filter(scope_id=OuterRef("pk")).order_by()
+    sums = slots.values("scope_id").annotate(number=Sum("live")).values("number")
+    return Coalesce(Subquery(sums, output_field=IntegerField()), Value(0))

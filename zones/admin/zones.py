@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
-from agents.models import AgentSession, Capacity
+from agents.models import AgentSession
 from agents.services import preview_termination
 from caracal_site.actors import Actor
 from caracal_site.console import columns, display, overview
@@ -27,7 +27,7 @@ from delegations.models import DelegationEdge
 from tokens import services as tokens
 from tokens.models import Session
 from zones import rules, services
-from zones.admin.scoped import counted
+from zones.admin.scoped import counted, live_agents
 from zones.models import Application, Provider, Resource, Zone
 
 SHUTDOWNS = [
@@ -77,7 +77,6 @@ class ArchiveZone(Gesture):
         live = AgentSession.objects.in_zone(zone.id).live()
         agent_ids = list(live.order_by("id").values_list("id", flat=True))
         fall = preview_termination(zone_id=zone.id, agent_ids=agent_ids)
-        self._slug = zone.slug
         return Impact(
             [
                 Affected("agents end", len(fall.agents), examples(AgentSession, fall.agents)),
@@ -91,14 +90,9 @@ class ArchiveZone(Gesture):
                     "applications can no longer be used",
                     Application.objects.in_zone(zone.id).live().count(),
                 ),
-            ]
+            ],
+            phrase=zone.slug,
         )
-
-    def weighs(self, impact: Impact) -> bool:
-        return True
-
-    def phrase(self, impact: Impact) -> str:
-        return self._slug
 
     def perform(
         self, actor: Actor, rows: Sequence[Zone], answers: dict[str, Any]
@@ -164,7 +158,7 @@ class ZoneAdmin(DomainAdmin):
             .annotate(
                 application_count=counted(Application.objects.live(), "zone"),
                 resource_count=counted(Resource.objects.live(), "zone"),
-                agent_count=Capacity.objects.live_in_outer(),
+                agent_count=live_agents(),
                 edge_count=counted(DelegationEdge.objects.filter(status="active"), "zone"),
             )
         )
@@ -181,7 +175,7 @@ class ZoneAdmin(DomainAdmin):
         ]
 
     def panels(self, request: HttpRequest, obj: Zone) -> Iterable[Panel]:
-        yield Links(title="In this zone", links=[_listed(*item) for item in _contents(obj)])
+        yield Links(title="In this zone", links=_contents(obj))
 
     def create(
         self, actor: Actor, form: ConsoleForm
@@ -231,10 +225,6 @@ def _url(zone: Zone, model: str) -> str:
     return f"{reverse(f'admin:{model}_changelist')}?zone={zone.pk}"
 
 
-def _listed(label: str, number: str, url: str) -> tuple[str, str, str]:
-    return label, number, url
-
-
 def _contents(zone: Any) -> list[tuple[str, str, str]]:
     providers = Provider.objects.in_zone(zone.id).live().count()
     return [
@@ -259,6 +249,6 @@ def live_zones() -> Figure:
     return Figure(
         "Zones",
         f"{Zone.objects.listed().count():,}",
-        f"{display.counted(Application.objects.live().count(), 'application')}",
+        display.counted(Application.objects.live().count(), "application"),
         reverse("admin:zones_zone_changelist"),
     )

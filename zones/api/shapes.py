@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import inline_serializer
 from rest_framework import serializers
 
 from zones.models import (
@@ -103,6 +104,12 @@ def minted(token: MintedToken) -> dict[str, Any]:
     return {**columns_of(row, MINTED), "token": token.plain}
 
 
+def counts(of: str, *names: str) -> serializers.Serializer:
+    """How many there are of something, by name."""
+    fields = {name: serializers.IntegerField() for name in names}
+    return inline_serializer(f"ZoneOverview{of.title()}", fields)
+
+
 class ZoneShape(serializers.Serializer):
     id = serializers.CharField()
     name = serializers.CharField()
@@ -118,6 +125,38 @@ class DcrStatusShape(serializers.Serializer):
     id = serializers.CharField()
     dcr_enabled = serializers.BooleanField()
     live_dcr_applications = serializers.IntegerField()
+
+
+class EventShape(serializers.Serializer):
+    id = serializers.CharField()
+    event_type = serializers.CharField()
+    request_id = serializers.CharField(allow_null=True)
+    decision = serializers.CharField(allow_null=True)
+    metadata_json = serializers.JSONField(allow_null=True)
+    occurred_at = serializers.DateTimeField()
+
+
+OverviewShape = inline_serializer(
+    "ZoneOverview",
+    {
+        "zone_id": serializers.CharField(),
+        "generated_at": serializers.DateTimeField(),
+        "applications": counts("applications", "total", "expired", "expiring_soon"),
+        "resources": counts("resources", "total", "unenforced"),
+        "providers": counts("providers", "total"),
+        "policy_sets": inline_serializer(
+            "ZoneOverviewPolicySets",
+            {
+                "total": serializers.IntegerField(),
+                "enforcing": serializers.IntegerField(),
+                "active_name": serializers.CharField(allow_null=True),
+            },
+        ),
+        "sessions": counts("sessions", "active"),
+        "decisions_24h": counts("decisions", "allowed", "denied"),
+        "recent_events": EventShape(many=True),
+    },
+)
 
 
 class ApplicationShape(serializers.Serializer):

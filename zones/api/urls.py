@@ -32,6 +32,11 @@ urlpatterns = [
         name="zone-dcr-status",
     ),
     path(
+        f"{ZONE}/overview",
+        ZoneViewSet.as_view({"get": "overview"}),
+        name="zone-overview",
+    ),
+    path(
         f"{ZONE}/applications",
         ApplicationsViewSet.as_view(COLLECTION),
         name="applications",

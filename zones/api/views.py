@@ -15,6 +15,7 @@ from zones import errors, services
 from zones.api import serializers, shapes
 from zones.filters import AdminTokenFilter, ZoneFilter
 from zones.models import AdminToken, Zone
+from zones.overview import overview_of
 
 BY_REQUEST = "deleted through the Management API"
 
@@ -24,7 +25,9 @@ class ZonesViewSet(ApiViewSet):
 
     invalid_body = errors.InvalidZone
 
-    @described("List zones", answer=shapes.ZoneShape, listing=True, filterset=ZoneFilter)
+    @described(
+        "List zones", answer=shapes.ZoneShape, listing=True, filterset=ZoneFilter
+    )
     def list(self, request: Request) -> Response:
         rows, headers = page_of(
             Zone.objects.listed().values(*shapes.ZONE),
@@ -83,7 +86,9 @@ class ZoneViewSet(ZoneScopedViewSet):
         return Response(status=204)
 
     @described(
-        "How self-registration stands", answer=shapes.DcrStatusShape, refusals=(400, 404)
+        "How self-registration stands",
+        answer=shapes.DcrStatusShape,
+        refusals=(400, 404),
     )
     def dcr_status(self, request: Request, zone_id: str) -> Response:
         status = services.dcr_status(self.zone)
@@ -94,6 +99,10 @@ class ZoneViewSet(ZoneScopedViewSet):
                 "live_dcr_applications": status.live_applications,
             }
         )
+
+    @described("A zone at a glance", answer=shapes.OverviewShape, refusals=(400, 404))
+    def overview(self, request: Request, zone_id: str) -> Response:
+        return Response(overview_of(zone_id))
 
 
 class AdminTokensViewSet(ApiViewSet):

@@ -51,7 +51,10 @@ class ApplicationsViewSet(ZoneScopedViewSet):
     )
     def list(self, request: Request, zone_id: str) -> Response:
         rows, headers = page_of(
-            self.rows(), path=request.path, query=request.GET, filterset=ApplicationFilter
+            self.rows(),
+            path=request.path,
+            query=request.GET,
+            filterset=ApplicationFilter,
         )
         return page_response(rows, headers)
 
@@ -145,9 +148,7 @@ class ProvidersViewSet(ZoneScopedViewSet):
     invalid_body = errors.InvalidProvider
 
     def rows(self) -> QuerySet[Any, dict[str, Any]]:
-        return (
-            Provider.objects.in_zone(self.zone.id).live().values(*shapes.PROVIDER)
-        )
+        return Provider.objects.in_zone(self.zone.id).live().values(*shapes.PROVIDER)
 
     @described(
         "List providers",

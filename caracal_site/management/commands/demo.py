@@ -78,7 +78,7 @@ class Command(BaseCommand):
                 RedisError,
             ) as error:
                 place = f"Step {narrator.step} ({narrator.title}) failed"
-                raise CommandError(f"{place}: {error}") from error
+                raise CommandError(f"{place}: {narrator.named(str(error))}") from error
         self.stdout.write(self.style.SUCCESS("\nAll of it happened."))
         console, account = f"{known['api_url']}/admin/", directory.bootstrap_file
         self.stdout.write(f"Look around at {console}, with the account in {account}.")

@@ -1,0 +1,284 @@
+"""The audit trail and the ledger of decisions in the console."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin import ModelAdmin, SimpleListFilter
+from django.db.models import OuterRef, QuerySet, Subquery, TextField
+from django.db.models.functions import Coalesce
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.safestring import SafeString
+
+from audit.events import Event
+from audit.models import AdminAuditEvent, AuditEvent
+from caracal_site.console import columns, display, timeline
+from caracal_site.console.base import EvidenceAdmin
+from caracal_site.console.filters import ZoneFilter, linked
+from zones.models import AdminToken, Application, Provider, Resource, Zone
+
+REFUSED = 400
+
+
+def with_zone_name(rows: QuerySet) -> QuerySet:
+    """Adds ``zone_name`` to rows that only hold the id of their zone."""
+    zone = Zone.objects.filter(pk=OuterRef("zone_id"))
+    return rows.annotate(zone_name=Subquery(zone.values("name")[:1]))
+
+
+def with_entity_name(rows: QuerySet) -> QuerySet:
+    """Adds ``entity_name``: what people call the thing an audit row is about."""
+    named = (Zone, Application, Provider, Resource, AdminToken)
+    names = [
+        Subquery(model.objects.filter(pk=OuterRef("entity_id")).values("name")[:1])
+        for model in named
+    ]
+    return rows.annotate(entity_name=Coalesce(*names, output_field=TextField()))
+
+
+class AuditReader:
+    """The timeline of the console, from the admin audit trail."""
+
+    def about(self, entity_ids: Sequence[str]) -> QuerySet:
+        rows = AdminAuditEvent.objects.filter(entity_id__in=list(entity_ids))
+        return with_entity_name(rows).order_by("-position")
+
+    def latest(self, count: int) -> Sequence[AdminAuditEvent]:
+        return list(with_entity_name(AdminAuditEvent.objects.order_by("-id"))[:count])
+
+    def entry(self, row: Any) -> timeline.Entry:
+        return timeline.Entry(
+            at=row.occurred_at,
+            sentence=sentence_of(row),
+            actor=row.actor_name or row.actor_id or "nobody known",
+            reason=str((row.payload_json or {}).get("reason") or ""),
+            refused=row.status_code >= REFUSED,
+            url=display.change_url(AdminAuditEvent, row.pk),
+            about=entity_of(row),
+        )
+
+
+timeline.read_by(AuditReader())
+
+
+def _kinds(kind: type[Event]) -> Iterator[type[Event]]:
+    for below in kind.__subclasses__():
+        yield below
+        yield from _kinds(below)
+
+
+def sentence_of(row: AdminAuditEvent) -> str:
+    """What happened, as its event says it; else the request as it was made."""
+    payload = row.payload_json or {}
+    if row.status_code >= REFUSED:
+        return f"Refused: {payload.get('error') or row.status_code}"
+    sentences = {
+        kind.name: kind.sentence for kind in _kinds(Event) if hasattr(kind, "name")
+    }
+    return sentences.get(str(payload.get("event")), row.action)
+
+
+def entity_of(row: Any) -> SafeString:
+    """What the row is about, by name where it has one, as a link to its page."""
+    if not row.entity_id or row.entity_type == "requests":
+        return display.EMPTY
+    kind = (row.entity_type or "").replace("-", " ").removesuffix("s")
+    label = row.entity_name or display.short(row.entity_id)
+    url = admin.site.entity_url(row.entity_type or "", row.entity_id)
+    shown = display.link(url, label) if url else label
+    return display.labelled(kind, shown)
+
+
+def zone_of(row: Any) -> SafeString:
+    if not row.zone_id:
+        return display.badge("platform")
+    return display.link_to(Zone, row.zone_id, row.zone_name or "")
+
+
+class OutcomeFilter(SimpleListFilter):
+    title = "outcome"
+    parameter_name = "outcome"
+
+    def lookups(
+        self, request: HttpRequest, model_admin: ModelAdmin
+    ) -> list[tuple[str, str]]:
+        return [("done", "Done"), ("refused", "Refused")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        match self.value():
+            case "done":
+                return queryset.filter(status_code__lt=REFUSED)
+            case "refused":
+                return queryset.filter(status_code__gte=REFUSED)
+        return queryset
+
+
+@admin.register(AdminAuditEvent)
+class AdminAuditEventAdmin(EvidenceAdmin):
+    """Who changed or tried what."""
+
+    section, place = "Evidence", 1
+    label = "Audit trail"
+    list_display = (
+        columns.exact("occurred_at", "when (UTC)"),
+        "what",
+        "about",
+        columns.mono("actor_name", "who"),
+        "zone",
+        "why",
+        "outcome",
+        columns.short("request_id", "request"),
+    )
+    list_filter = (
+        OutcomeFilter,
+        ZoneFilter,
+        linked("request_id", "request"),
+        linked("entity_id", "thing"),
+        linked("actor_id", "actor"),
+    )
+    search_fields = ("=request_id", "=entity_id")
+    search_help_text = "A whole request id, or the whole id of the thing it is about."
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    columns.exact("occurred_at", "when (UTC)"),
+                    "what",
+                    "about",
+                    "who",
+                    "zone",
+                    "why",
+                    "outcome",
+                )
+            },
+        ),
+        (
+            "Request",
+            {
+                "fields": (
+                    columns.mono("action"),
+                    "same_request",
+                    columns.as_json("payload_json", "details"),
+                )
+            },
+        ),
+        (
+            "Chain",
+            {
+                "fields": (
+                    "sealed",
+                    columns.mono("content_sha256", "content SHA-256"),
+                    columns.mono("prev_content_sha256", "previous content SHA-256"),
+                    columns.mono("chain_hmac", "chain HMAC"),
+                    columns.mono("id", "ID"),
+                )
+            },
+        ),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        return with_entity_name(with_zone_name(super().get_queryset(request)))
+
+    @admin.display(description="what")
+    def what(self, obj: AdminAuditEvent) -> str:
+        return sentence_of(obj)
+
+    @admin.display(description="about")
+    def about(self, obj: AdminAuditEvent) -> SafeString:
+        return entity_of(obj)
+
+    @admin.display(description="zone")
+    def zone(self, obj: Any) -> SafeString:
+        return zone_of(obj)
+
+    @admin.display(description="why")
+    def why(self, obj: AdminAuditEvent) -> str | SafeString:
+        return (obj.payload_json or {}).get("reason") or display.EMPTY
+
+    @admin.display(description="who")
+    def who(self, obj: AdminAuditEvent) -> SafeString:
+        url = reverse("admin:audit_adminauditevent_changelist")
+        name = f"{obj.actor_name} ({obj.actor_id}, {obj.actor_scope})"
+        return display.link(f"{url}?actor={obj.actor_id}", name)
+
+    @admin.display(description="outcome")
+    def outcome(self, obj: AdminAuditEvent) -> SafeString:
+        if obj.status_code >= REFUSED:
+            return display.badge(f"refused {obj.status_code}", "bad")
+        return display.badge("done", "good")
+
+    @admin.display(description="request id")
+    def same_request(self, obj: AdminAuditEvent) -> SafeString:
+        url = reverse("admin:audit_adminauditevent_changelist")
+        return display.link(
+            f"{url}?request={obj.request_id}", display.mono(obj.request_id)
+        )
+
+    @admin.display(description="sealed")
+    def sealed(self, obj: AdminAuditEvent) -> SafeString:
+        if obj.chain_seq is None:
+            return display.badge("not yet", "calm")
+        return display.badge(f"number {obj.chain_seq:,} of its chain", "good")
+
+
+class DecisionFilter(SimpleListFilter):
+    title = "decision"
+    parameter_name = "decision"
+
+    def lookups(
+        self, request: HttpRequest, model_admin: ModelAdmin
+    ) -> list[tuple[str, str]]:
+        return [("allow", "Allow"), ("deny", "Deny")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        return queryset.filter(decision=self.value()) if self.value() else queryset
+
+
+@admin.register(AuditEvent)
+class AuditEventAdmin(EvidenceAdmin):
+    """What was allowed or denied, and why."""
+
+    section, place = "Evidence", 2
+    label = "Decisions"
+    list_display = (
+        columns.exact("occurred_at", "when (UTC)"),
+        columns.mono("event_type", "event"),
+        columns.badge("decision"),
+        "zone",
+        columns.mono("evaluation_status", "evaluation"),
+        columns.short("request_id", "request"),
+    )
+    list_filter = (
+        DecisionFilter,
+        ZoneFilter,
+        linked("request_id", "request"),
+        linked("event_type", "event"),
+    )
+    search_fields = ("=request_id", "=id")
+    search_help_text = "A whole request id, or the whole id of the decision."
+    fields = (
+        columns.exact("occurred_at", "when (UTC)"),
+        columns.mono("event_type", "event"),
+        columns.badge("decision"),
+        "zone",
+        columns.mono("request_id", "request id"),
+        columns.mono("evaluation_status", "evaluation"),
+        columns.mono("policy_set_id", "policy set"),
+        columns.mono("policy_set_version_id", "policy set version"),
+        columns.mono("manifest_sha", "manifest SHA-256"),
+        columns.as_json("determining_policies_json"),
+        columns.as_json("diagnostics_json"),
+        columns.as_json("metadata_json"),
+        columns.mono("id", "ID"),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        return with_zone_name(super().get_queryset(request))
+
+    @admin.display(description="zone")
+    def zone(self, obj: Any) -> SafeString:
+        return zone_of(obj)
