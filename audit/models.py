@@ -12,7 +12,9 @@ from caracal_site.ids import IdField, PrimaryIdField
 
 def next_position(sequence: str) -> Func:
     """The database's own insertion order: a later cause always gets a larger value."""
-    return Func(Value(sequence), function="nextval", output_field=models.BigIntegerField())
+    return Func(
+        Value(sequence), function="nextval", output_field=models.BigIntegerField()
+    )
 
 
 class AdminAuditEvent(models.Model):
@@ -60,7 +62,10 @@ class AdminAuditEvent(models.Model):
         ]
         indexes = [
             models.Index(
-                F("zone_id"), F("occurred_at").desc(), F("id").desc(), name="admin_audit_listing"
+                F("zone_id"),
+                F("occurred_at").desc(),
+                F("id").desc(),
+                name="admin_audit_listing",
             ),
             models.Index(
                 fields=["zone_id", "position"],
@@ -104,10 +109,14 @@ class AuditEvent(models.Model):
         ordering = ("-occurred_at", "-id")
         indexes = [
             models.Index(
-                F("zone_id"), F("occurred_at").desc(), F("id").desc(), name="audit_events_listing"
+                F("zone_id"),
+                F("occurred_at").desc(),
+                F("id").desc(),
+                name="audit_events_listing",
             ),
             models.Index(
-                fields=["zone_id", "request_id", "occurred_at"], name="audit_events_request"
+                fields=["zone_id", "request_id", "occurred_at"],
+                name="audit_events_request",
             ),
         ]
 

@@ -116,13 +116,15 @@ def _read(zones: list[str]) -> tuple[list[Entry], int]:
         "audit/pending_batch", {"zones": zones, "limit": settings.OUTBOX_BATCH_SIZE}
     )
     for values in rows:
-        row = streams.OutboxRow(*values)  # type: ignore[arg-type]
+        row = streams.OutboxRow(*values)
         try:
             fields = streams.stream_fields(row)
         except streams.Unencodable as error:
             poison[row.id] = str(error)
         else:
-            entries.append(Entry(row.id, row.zone_id, row.topic, fields, row.zone_seq or 0))
+            entries.append(
+                Entry(row.id, row.zone_id, row.topic, fields, row.zone_seq or 0)
+            )
     if poison:
         log.error("outbox rows parked", extra={"outbox_ids": list(poison)})
         statements.execute(
@@ -163,20 +165,20 @@ def _send(client: redis.Redis, entries: list[Entry]) -> Outcome:
     arrived: list[str] = []
     failed: dict[str, str] = {}
     for several, answer in zip(by_zone.values(), answers, strict=True):
-        added, error = _judge(answer)
+        added, stopped_by = _judge(answer)
         arrived += [entry.id for entry in several[:added]]
-        if error:
-            failed[several[added].id] = error
+        if stopped_by:
+            failed[several[added].id] = stopped_by
     if arrived:
         statements.execute("audit/mark_published", {"ids": arrived})
     _delay(failed, backs_off=True)
     return Outcome(len(arrived), error=next(iter(failed.values()), ""))
 
 
-def _arguments(keys: list[str], entries: Iterable[Entry]) -> list[object]:
+def _arguments(keys: list[str], entries: Iterable[Entry]) -> list[str | int]:
     places = {key: place for place, key in enumerate(keys, start=1)}
     key = bytes.fromhex(settings.STREAMS_HMAC_KEY)
-    arguments: list[object] = [settings.STREAMS_MAXLEN]
+    arguments: list[str | int] = [settings.STREAMS_MAXLEN]
     for entry in entries:
         fields = streams.numbered(entry.fields, entry.zone_seq)
         if key:

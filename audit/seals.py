@@ -72,7 +72,7 @@ def audit_key() -> bytes:
 def content_of(values: tuple[Any, ...]) -> chain.Content:
     """The hashed content of a stored row, given in the order of ``audit/unsealed``."""
     *start, payload, occurred_at = values
-    return chain.Content(*start, chain.canonical_payload(payload), occurred_at)
+    return chain.Content._make((*start, chain.canonical_payload(payload), occurred_at))
 
 
 @transaction.atomic(durable=True)

@@ -74,7 +74,11 @@ class JobRunAdmin(EvidenceAdmin):
 
     @admin.display(description="state")
     def health(self, obj: JobRun) -> SafeString:
-        return display.badge("failed", "bad") if obj.last_error else display.badge("fine", "good")
+        return (
+            display.badge("failed", "bad")
+            if obj.last_error
+            else display.badge("fine", "good")
+        )
 
     @admin.display(description="took")
     def took(self, obj: JobRun) -> str | SafeString:
@@ -116,7 +120,11 @@ def heartbeat() -> Figure:
     url = reverse("admin:caracal_site_jobrun_changelist")
     runs = {run.name: run for run in JobRun.objects.all()}
     failing = sum(1 for run in runs.values() if run.last_error)
-    note = display.counted(failing, "job fails", "jobs fail") if failing else "all jobs fine"
+    note = (
+        display.counted(failing, "job fails", "jobs fail")
+        if failing
+        else "all jobs fine"
+    )
     last = runs.get(HEARTBEAT)
     if last is None or last.finished_at is None:
         return Figure("Worker", "never seen", note, url, "bad")

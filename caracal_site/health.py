@@ -133,8 +133,9 @@ def _reach() -> None:
         # A pooled connection that did not outlive a restart of the database says
         # nothing about the database of now.
         connection.close()
-        if connection.pool is not None:
-            connection.pool.check()
+        pool = getattr(connection, "pool", None)
+        if pool is not None:
+            pool.check()
         _select_one()
 
 

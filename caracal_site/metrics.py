@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import cache
 
 from prometheus_client import Histogram
 
@@ -15,5 +16,10 @@ latency = Histogram(
 )
 
 
+@cache
+def _series(route: str, status_class: int) -> Histogram:
+    return latency.labels(route, f"{status_class}xx")
+
+
 def observe(route: str, status: int, started: float) -> None:
-    latency.labels(route, f"{status // 100}xx").observe(clock() - started)
+    _series(route, status // 100).observe(clock() - started)

@@ -207,7 +207,7 @@ class Readiness:
 def ready_line(addresses: Addresses) -> str:
     api, coordinator = addresses.api_url, addresses.coordinator_url
     return (
-        f"ready  API {api}  coordinator {coordinator}  "
+        f"ready  api {api}  coordinator {coordinator}  "
         f"console {api}/admin/  docs {api}/docs"
     )
 
@@ -223,7 +223,9 @@ def commands(installation: Installation) -> dict[str, list[str]]:
     api += ["--workers", "1", "--blocking-threads", "8", "--no-ws"]
     api += ["--workers-kill-timeout", "4", "--log-level", "error"]
     coordinator = ["--host", addresses.bind, "--port", str(addresses.coordinator_port)]
-    coordinator += ["--loop", "uvloop", "--http", "httptools", "--lifespan", "off"]
+    coordinator += ["--loop", "uvloop", "--lifespan", "off", "--no-proxy-headers"]
+    protocol = "caracal_site.coordinator.protocol:CorkedProtocol"
+    coordinator += ["--http", protocol]
     coordinator += ["--no-access-log", "--no-server-header", "--log-level", "warning"]
     coordinator += ["--timeout-keep-alive", "75", "--timeout-graceful-shutdown", "4"]
     worker = ["--pool", "threads", "--concurrency", "4", "--loglevel", "warning"]

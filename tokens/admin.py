@@ -110,8 +110,8 @@ class WithdrawKey(Gesture):
     button = "Withdraw"
     question = "Withdraw this signing key?"
     explanation = (
-        "For a key that may be stolen: every token it signed is worthless at once. If it"
-        " is the one that signs, the next key signs from now on. This cannot be undone."
+        "For a key that may be stolen: every token it signed is worthless at once. If"
+        " it is the one that signs, the next key signs from now on. This cannot be undone."
     )
 
     def offered_for(self, row: SigningKey) -> bool:

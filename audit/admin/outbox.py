@@ -43,7 +43,9 @@ class Requeue(Gesture):
 
     def preview(self, rows: Sequence[OutboxEvent]) -> Impact:
         ids = [row.id for row in rows]
-        return Impact([Affected("events are queued", len(ids), examples(OutboxEvent, ids))])
+        return Impact(
+            [Affected("events are queued", len(ids), examples(OutboxEvent, ids))]
+        )
 
     def perform(
         self, actor: Actor, rows: Sequence[OutboxEvent], answers: dict[str, Any]
@@ -193,7 +195,9 @@ def audit_chain() -> Figure:
     oldest = unsealed.aggregate(at=Min("occurred_at"))["at"]
     age = (timezone.now() - oldest).total_seconds() if oldest else 0
     late = age > LATE_SECONDS
-    note = f"{number:,} rows wait, oldest {display.span(age)}" if number else "every row"
+    note = (
+        f"{number:,} rows wait, oldest {display.span(age)}" if number else "every row"
+    )
     value = "sealing is late" if late else "sealed"
     url = reverse("admin:audit_adminauditevent_changelist")
     return Figure("Audit chain", value, note, url, "bad" if late else "good")

@@ -15,7 +15,7 @@ from django.db import transaction
 from audit.events import Event, News
 from audit.models import OutboxEvent
 from audit.record import record
-from caracal_site import stores
+from caracal_site import context, stores
 from caracal_site.actors import system
 from caracal_site.embedded.programs import valkey_server
 
@@ -43,12 +43,15 @@ class Happened(Event):
         return [News(self.topic, self.payload, self.producer, f"{self.entity_id}:1")]
 
 
-def happen(zone_id: str | None, *, topic: str = "", times: int = 1, **more: Any) -> None:
+def happen(
+    zone_id: str | None, *, topic: str = "", times: int = 1, **more: Any
+) -> None:
     """Leaves the evidence of ``times`` changes, each in a transaction of its own."""
     for nth in range(times):
-        with transaction.atomic():
+        with context.job("tests"), transaction.atomic():
             record(
-                ACTOR, Happened(zone_id=zone_id, entity_id=f"e{nth}", topic=topic, **more)
+                ACTOR,
+                Happened(zone_id=zone_id, entity_id=f"e{nth}", topic=topic, **more),
             )
 
 
@@ -68,9 +71,10 @@ def queue(zone_id: str, topic: str, *payloads: Any, **fields: Any) -> list[Outbo
 
 def entries(client: redis.Redis, stream: str) -> list[dict[str, str]]:
     """What a stream holds, oldest first."""
+    found: Any = client.xrange(stream)
     return [
         {name.decode(): value.decode() for name, value in fields.items()}
-        for _, fields in client.xrange(stream)
+        for _, fields in found
     ]
 
 
@@ -90,7 +94,8 @@ class PrivateValkey:
             [valkey_server(), *arguments], stdout=subprocess.DEVNULL
         )
         patient = redis.Redis(
-            port=self.port, retry=redis.retry.Retry(redis.backoff.ConstantBackoff(0.05), 200)
+            port=self.port,
+            retry=redis.retry.Retry(redis.backoff.ConstantBackoff(0.05), 200),
         )
         with patient:
             patient.ping()

@@ -142,6 +142,26 @@ def test_what_was_numbered_before_goes_out_before_a_late_row(
     assert [entry["n"] for entry in entries(client, stream)] == ["1", "2"]
 
 
+def test_without_a_key_entries_are_unsigned(
+    zone: Zone, client: redis.Redis, stream: str, settings: Any
+) -> None:
+    settings.STREAMS_HMAC_KEY = ""
+    queue(zone.id, stream, {"n": 1})
+    publisher.publish(client)
+    assert [list(entry) for entry in entries(client, stream)] == [
+        ["outbox_id", "dedupe_key", "n", "zone_seq"]
+    ]
+
+
+def test_a_stream_is_trimmed_to_about_its_greatest_length(
+    zone: Zone, client: redis.Redis, stream: str, settings: Any
+) -> None:
+    settings.STREAMS_MAXLEN = 100
+    queue(zone.id, stream, *[{"n": n} for n in range(400)])
+    publisher.publish(client)
+    assert 100 <= client.xlen(stream) < 300
+
+
 def test_a_poison_row_is_parked_alone_and_leaves_no_gap(
     zone: Zone, client: redis.Redis, stream: str
 ) -> None:
@@ -242,7 +262,9 @@ def test_a_stream_that_refuses_holds_its_zone_in_order_and_no_other(
         outcome = publisher.publish(client)
         blocked.refresh_from_db()
         waits.append(seconds_to_wait(blocked))
-        OutboxEvent.objects.filter(id=blocked.id).update(available_at=blocked.created_at)
+        OutboxEvent.objects.filter(id=blocked.id).update(
+            available_at=blocked.created_at
+        )
     assert "WRONGTYPE" in (blocked.last_error or "")
     assert "WRONGTYPE" in outcome.error
     assert waits == [2, 4, 8, 16, 32, 60, 60, 60]
@@ -252,7 +274,9 @@ def test_a_stream_that_refuses_holds_its_zone_in_order_and_no_other(
     client.delete(stream)
     publisher.publish(client)
     assert numbers(client, stream) == [2]
-    assert [e["n"] for e in entries(client, open_stream) if e["zone_seq"] == "3"] == ["3"]
+    assert [e["n"] for e in entries(client, open_stream) if e["zone_seq"] == "3"] == [
+        "3"
+    ]
     client.delete(open_stream)
 
 

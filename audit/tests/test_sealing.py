@@ -155,9 +155,12 @@ def test_evidence_outside_a_transaction_is_refused() -> None:
 def test_a_sealed_row_cannot_be_changed_or_deleted(zone: Zone, change: str) -> None:
     happen(zone.id)
     sealed(zone.id)
-    with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute(change.format(zone=f"zone_id = '{zone.id}'"))
+    with (
+        pytest.raises(DatabaseError, match="append-only"),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(change.format(zone=f"zone_id = '{zone.id}'"))
 
 
 def test_sealing_a_row_changes_nothing_else_of_it() -> None:
@@ -204,7 +207,7 @@ RESEAL = (
             [(2, "was altered after it was sealed")],
         ),
         (
-            "UPDATE admin_audit_events SET payload_json = payload_json || '{{\"z\": 2}}'"
+            'UPDATE admin_audit_events SET payload_json = \'{{"event": "no"}}\''
             " WHERE {zone} AND chain_seq = 3",
             [(3, "was altered after it was sealed")],
         ),
@@ -227,7 +230,8 @@ RESEAL = (
         ),
         (
             "DELETE FROM admin_audit_events WHERE {zone} AND chain_seq = 3;"
-            "UPDATE admin_audit_events SET chain_seq = 3 WHERE {zone} AND chain_seq = 4",
+            "UPDATE admin_audit_events SET chain_seq = 3"
+            " WHERE {zone} AND chain_seq = 4",
             [
                 (3, "does not follow its predecessor"),
                 (4, "1 row is missing at the end: it was published as 4"),
@@ -258,12 +262,12 @@ def test_the_verifier_finds_an_end_that_was_rewritten_and_sealed_again(
     zone: Zone,
 ) -> None:
     happen(zone.id, times=2)
-    heads = {row.chain_seq for row in sealed(zone.id)}
+    last = len(sealed(zone.id))
     published = seals.published_heads(stores.redis_client())[zone.id]
-    tamper(zone, f"{RESEAL} WHERE {{zone}} AND chain_seq = {max(heads)}")
+    tamper(zone, f"{RESEAL} WHERE {{zone}} AND chain_seq = {last}")
     sealed(zone.id)
     assert sentences(verify.verify(zone.id, published)) == [
-        (max(heads), "is not the row that was published here")
+        (last, "is not the row that was published here")
     ]
 
 

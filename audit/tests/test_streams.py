@@ -106,13 +106,15 @@ def test_a_row_is_encoded_and_signed_as_the_contract_says(
     assert text == f"{outbox.topic}\n{lines}".encode()
     assert len(text) == size
     assert streams.sign(outbox.topic, fields, KEY) == signature
-    assert streams.verify(outbox.topic, dict(streams.signed(outbox.topic, fields, KEY)), KEY)
+    assert streams.verify(
+        outbox.topic, dict(streams.signed(outbox.topic, fields, KEY)), KEY
+    )
 
 
 def test_the_leading_fields_come_first_in_the_producers_order() -> None:
     names = [name for name, _ in streams.stream_fields(VECTORS[2][0])]
     assert names[:2] == ["outbox_id", "dedupe_key"]
-    assert [name for name, _ in streams.stream_fields(VECTORS[0][0])][0] == "outbox_id"
+    assert streams.stream_fields(VECTORS[0][0])[0][0] == "outbox_id"
 
 
 def test_absent_values_and_stale_signatures_are_not_signed() -> None:
@@ -129,7 +131,9 @@ def test_absent_values_and_stale_signatures_are_not_signed() -> None:
     assert streams.sign(REVOKE, fields, KEY) == signature
 
 
-def test_flags_and_numbers_of_the_api_are_plain_text_and_its_nulls_are_left_out() -> None:
+def test_flags_and_numbers_of_the_api_are_plain_text_and_its_nulls_are_left_out() -> (
+    None
+):
     payload = {"flag": True, "off": False, "count": 7, "share": 0.5, "no": None}
     fields = streams.stream_fields(row("t", payload, producer="api"))
     assert dict(fields[1:]) == {

@@ -97,7 +97,9 @@ class StrictSerializer(serializers.Serializer):
 
     def to_internal_value(self, data: Any) -> Any:
         if not isinstance(data, dict):
-            raise serializers.ValidationError([self.error_messages["type"]])
+            raise serializers.ValidationError(
+                {"non_field_errors": [self.error_messages["type"]]}
+            )
         try:
             values = super().to_internal_value(data)
             faults: dict[str, Any] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
@@ -42,14 +43,70 @@ def page_limit(text: str | None, *, default: int, maximum: int) -> int:
 
 
 def filtered(
-    filterset: type[django_filters.FilterSet], values: Mapping[str, str], queryset: QuerySet[Any]
+    filterset: type[django_filters.FilterSet],
+    values: Mapping[str, str],
+    queryset: QuerySet[Any],
 ) -> QuerySet[Any]:
     """``queryset`` under the filters given. Raises InvalidQuery for a bad value."""
     bound = filterset(dict(values), queryset=queryset)
     if not bound.is_valid():
         name, faults = next(iter(bound.errors.items()))
         raise InvalidQuery(f"Query parameter {name!r}: {faults[0]}")
-    return bound.qs
+    found: QuerySet[Any] = bound.qs
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some rows of a list, the limit and filters asked for, and the cursor that leads
+    on; None on the last page."""
+
+    rows: list[Any]
+    limit: int
+    filters: dict[str, str]
+    cursor: str | None
+
+
+def read_page(
+    queryset: QuerySet[Any],
+    *,
+    path: str,
+    query: QueryDict,
+    filterset: type[django_filters.FilterSet] | None = None,
+    time_field: str = "created_at",
+    default: int = DEFAULT_LIMIT,
+    maximum: int = MAX_LIMIT,
+) -> Page:
+    """One page, newest first.
+
+    One row more than asked for is read, so there is a cursor only when there is more.
+    """
+    names = frozenset(filterset.base_filters) if filterset else frozenset()
+    values = plain_query(query, PAGING | names)
+    limit = page_limit(values.get("limit"), default=default, maximum=maximum)
+    filters = {name: value for name, value in values.items() if name not in PAGING}
+    bound_to = cursors.fingerprint(path, filters)
+    if filterset:
+        queryset = filtered(filterset, filters, queryset)
+    if "cursor" in values:
+        last = cursors.decode(values["cursor"], bound_to, timed=True)
+        queryset = queryset.extra(  # noqa: S610 - parameters are bound, the rest is ours
+            where=[
+                f"({queryset.model._meta.db_table}.{time_field}, "
+                f"{queryset.model._meta.db_table}.id) < (%s, %s)"
+            ],
+            params=[last.at, last.id],
+        )
+    rows = list(queryset.order_by(f"-{time_field}", "-id")[: limit + 1])
+    if len(rows) <= limit:
+        return Page(rows, limit, filters, None)
+    rows.pop()
+    last_row = rows[-1]
+    as_dict = isinstance(last_row, dict)
+    at = last_row[time_field] if as_dict else getattr(last_row, time_field)
+    row_id = last_row["id"] if as_dict else last_row.id
+    cursor = cursors.encode(cursors.Position(row_id, at), bound_to)
+    return Page(rows, limit, filters, cursor)
 
 
 def page_of(
@@ -60,35 +117,14 @@ def page_of(
     filterset: type[django_filters.FilterSet] | None = None,
     time_field: str = "created_at",
 ) -> tuple[list[Any], dict[str, str]]:
-    """One page, newest first, and the headers that lead to the next.
-
-    One row more than asked for is read, so ``Link`` appears only when there is more.
-    """
-    names = frozenset(filterset.base_filters) if filterset else frozenset()
-    values = plain_query(query, PAGING | names)
-    limit = page_limit(values.get("limit"), default=DEFAULT_LIMIT, maximum=MAX_LIMIT)
-    filters = {name: value for name, value in values.items() if name not in PAGING}
-    bound_to = cursors.fingerprint(path, filters)
-    if filterset:
-        queryset = filtered(filterset, filters, queryset)
-    if "cursor" in values:
-        last = cursors.decode(values["cursor"], bound_to, timed=True)
-        queryset = queryset.extra(  # noqa: S610 - parameters are bound, the rest is ours
-            where=[f"({queryset.model._meta.db_table}.{time_field}, "
-                   f"{queryset.model._meta.db_table}.id) < (%s, %s)"],
-            params=[last.at, last.id],
-        )
-    rows = list(queryset.order_by(f"-{time_field}", "-id")[: limit + 1])
-    if len(rows) <= limit:
-        return rows, {}
-    rows.pop()
-    last_row = rows[-1]
-    as_dict = isinstance(last_row, dict)
-    at = last_row[time_field] if as_dict else getattr(last_row, time_field)
-    row_id = last_row["id"] if as_dict else last_row.id
-    cursor = cursors.encode(cursors.Position(row_id, at), bound_to)
-    following = urlencode({**filters, "limit": limit, "cursor": cursor})
-    return rows, {"Link": f'<{path}?{following}>; rel="next"'}
+    """One page and the headers that lead to the next."""
+    page = read_page(
+        queryset, path=path, query=query, filterset=filterset, time_field=time_field
+    )
+    if page.cursor is None:
+        return page.rows, {}
+    following = urlencode({**page.filters, "limit": page.limit, "cursor": page.cursor})
+    return page.rows, {"Link": f'<{path}?{following}>; rel="next"'}
 
 
 def page_response(rows: list[Any], headers: dict[str, str]) -> Response:

@@ -20,16 +20,17 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
 from caracal_site.actors import Actor
-from caracal_site.console import confirming, disclosure, refusals, timeline
+from caracal_site.console import confirming, disclosure, display, refusals, timeline
 from caracal_site.console.actors import console_actor
 from caracal_site.console.disclosure import Disclosure
 from caracal_site.console.forms import ConsoleForm
 from caracal_site.console.gestures import BULK_LIMIT, Gesture
 from caracal_site.console.paging import BoundedPaginator
-from caracal_site.console.panels import Panel
+from caracal_site.console.panels import Panel, Story
 from caracal_site.errors import CaracalError
 
 HISTORY_PAGE = 50
+STORY_LENGTH = 8
 
 
 class ConsoleAdmin(admin.ModelAdmin):
@@ -90,6 +91,20 @@ class ConsoleAdmin(admin.ModelAdmin):
     def timeline_ids(self, obj: Any) -> list[str]:
         """The things whose events belong on the timeline of ``obj``."""
         return [str(obj.pk)]
+
+    def story(self, obj: Any) -> Story:
+        """The newest events of ``obj``, for its own page."""
+        reader = timeline.reader()
+        rows = reader.about(self.timeline_ids(obj))[:STORY_LENGTH]
+        url = reverse(
+            f"admin:{self.opts.app_label}_{self.opts.model_name}_history",
+            args=[quote(obj.pk)],
+        )
+        return Story(
+            title="Audit timeline",
+            entries=[reader.entry(row) for row in rows],
+            more=display.link(url, "The whole history"),
+        )
 
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: Any = None
@@ -161,15 +176,22 @@ class ConsoleAdmin(admin.ModelAdmin):
 
     def may_perform(self, request: HttpRequest) -> bool:
         """Whether the person may do anything to rows of this model."""
-        return request.user.has_perm(f"{self.opts.app_label}.change_{self.opts.model_name}")
+        return request.user.has_perm(
+            f"{self.opts.app_label}.change_{self.opts.model_name}"
+        )
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         if not self.may_perform(request):
             return {}
         bulk = [gesture for gesture in self.gestures if gesture.is_bulk]
-        return {gesture.name: (_action(gesture), gesture.name, gesture.button) for gesture in bulk}
+        return {
+            gesture.name: (_action(gesture), gesture.name, gesture.button)
+            for gesture in bulk
+        }
 
-    def gesture_view(self, request: HttpRequest, object_id: str, name: str) -> HttpResponse:
+    def gesture_view(
+        self, request: HttpRequest, object_id: str, name: str
+    ) -> HttpResponse:
         gesture = self._gesture(request, name)
         row = self._seen(request, object_id)
         return confirming.answer(self, request, gesture, [row], bulk=False)
@@ -223,12 +245,16 @@ class EvidenceAdmin(ConsoleAdmin):
         return False
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return request.user.has_perm(f"{self.opts.app_label}.view_{self.opts.model_name}")
+        return request.user.has_perm(
+            f"{self.opts.app_label}.view_{self.opts.model_name}"
+        )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         return flatten_fieldsets(self.get_fieldsets(request, obj))
 
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+    def save_model(
+        self, request: HttpRequest, obj: Any, form: Any, change: bool
+    ) -> None:
         raise PermissionDenied
 
 
@@ -243,8 +269,10 @@ class DomainAdmin(ConsoleAdmin):
     form: type[ConsoleForm] = ConsoleForm
     reveals: ClassVar[bool] = False
 
-    def create(self, actor: Actor, form: ConsoleForm) -> tuple[Model, Disclosure | None]:
-        """Calls the service that makes a row; returns it and the secret it came with."""
+    def create(
+        self, actor: Actor, form: ConsoleForm
+    ) -> tuple[Model, Disclosure | None]:
+        """Calls the service that makes a row; returns it and the secret it made."""
         raise PermissionDenied
 
     def change(self, actor: Actor, obj: Any, form: ConsoleForm) -> None:

@@ -49,9 +49,7 @@ def moment(field: str, label: str = "") -> Column:
 
 
 def exact(field: str, label: str = "") -> Column:
-    return column(
-        field, lambda value: display.moment(value, exact=True), label=label
-    )
+    return column(field, lambda value: display.moment(value, exact=True), label=label)
 
 
 def badge(field: str, label: str = "") -> Column:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -157,9 +157,23 @@ def object_link(row: Model | None, label: object = "") -> SafeString:
     )
 
 
+def with_id(name: str, pk: str) -> SafeString:
+    """A name that several things share, with the id that tells them apart."""
+    return format_html("{} {}", name, short(pk))
+
+
 def labelled(kind: str, value: object) -> SafeString:
     """A value with a quiet word before it that says what it is."""
     return format_html('<span class="quiet">{}</span> {}', kind, value)
+
+
+def told(count: int, examples: Sequence[SafeString | str]) -> SafeString | str:
+    """A number with the first of what it counts."""
+    if not count:
+        return "none"
+    named = format_html_join(", ", "{}", ((example,) for example in examples))
+    more = f" and {count - len(examples)} more" if count > len(examples) > 0 else ""
+    return format_html("<strong>{}</strong> {}{}", count, named, more)
 
 
 def counted(count: int, one: str, many: str = "") -> str:

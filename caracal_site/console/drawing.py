@@ -113,7 +113,9 @@ def layered(
 
 def clipped(text: str, length: int = LABEL_LENGTH) -> str:
     """Text that fits into a box."""
-    return text if len(text) <= length else text[: length - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    return (
+        text if len(text) <= length else text[: length - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    )
 
 
 def _width(boxes: int) -> int:

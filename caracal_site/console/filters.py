@@ -62,7 +62,9 @@ class ZoneFilter(SimpleListFilter):
     ) -> list[tuple[str, str]]:
         chosen = self.value() or ""
         first = Case(
-            When(pk=chosen, then=Value(0)), default=Value(1), output_field=IntegerField()
+            When(pk=chosen, then=Value(0)),
+            default=Value(1),
+            output_field=IntegerField(),
         )
         zones = (
             apps.get_model("zones", "Zone")
@@ -86,7 +88,9 @@ class LinkedFilter(SimpleListFilter):
         return [(self.value(), self.value())] if self.value() else []
 
     def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
-        return queryset.filter(**{self.field: self.value()}) if self.value() else queryset
+        return (
+            queryset.filter(**{self.field: self.value()}) if self.value() else queryset
+        )
 
 
 def linked(field: str, title: str, parameter: str = "") -> type[LinkedFilter]:

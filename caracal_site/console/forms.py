@@ -30,7 +30,9 @@ class LinesField(forms.CharField):
 
     def validate(self, value: Any) -> None:
         if self.required and not value:
-            raise forms.ValidationError(self.error_messages["required"], code="required")
+            raise forms.ValidationError(
+                self.error_messages["required"], code="required"
+            )
 
     def run_validators(self, value: Any) -> None:
         for line in value:

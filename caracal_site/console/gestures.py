@@ -87,7 +87,9 @@ class GestureForm(forms.Form):
     seen = forms.IntegerField(widget=forms.HiddenInput)
     once = OnceField()
 
-    def __init__(self, gesture: Gesture, impact: Impact, *args: Any, **kwargs: Any) -> None:
+    def __init__(
+        self, gesture: Gesture, impact: Impact, *args: Any, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.impact = impact
         self.phrase = gesture.phrase(impact)
@@ -109,7 +111,9 @@ class GestureForm(forms.Form):
             self.add_error("typed", f"Type exactly: {self.phrase}")
         seen = cleaned.get("seen")
         if seen is not None and self.impact.size > seen:
-            self.add_error(None, "More would be affected than you were shown. Look again.")
+            self.add_error(
+                None, "More would be affected than you were shown. Look again."
+            )
         return cleaned
 
 
@@ -139,7 +143,9 @@ class Gesture(ABC):
         """What ``perform`` would touch, as things stand."""
 
     @abstractmethod
-    def perform(self, actor: Actor, rows: Sequence[Any], answers: dict[str, Any]) -> Done:
+    def perform(
+        self, actor: Actor, rows: Sequence[Any], answers: dict[str, Any]
+    ) -> Done:
         """Calls the service. ``answers`` are the form's."""
 
     def phrase(self, impact: Impact) -> str:
@@ -149,6 +155,8 @@ class Gesture(ABC):
         return f"{self.button.lower()} {impact.size}"
 
 
-def examples(model: type[Model] | str, ids: Sequence[str], shown: int = 12) -> list[Cell]:
+def examples(
+    model: type[Model] | str, ids: Sequence[str], shown: int = 12
+) -> list[Cell]:
     """The first of ``ids`` as links."""
     return [display.link_to(model, pk) for pk in ids[:shown]]

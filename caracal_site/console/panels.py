@@ -9,6 +9,7 @@ from typing import ClassVar
 from django.utils.safestring import SafeString
 
 from caracal_site.console.drawing import Drawing
+from caracal_site.console.timeline import Entry
 
 Cell = SafeString | str
 
@@ -57,4 +58,15 @@ class Links:
     links: Sequence[tuple[str, str, str]]
 
 
-Panel = Table | Facts | Pictures | Links
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """Entries of the audit timeline; ``more`` leads to all of them."""
+
+    template: ClassVar[str] = "console/panels/story.html"
+
+    title: str
+    entries: Sequence[Entry]
+    more: Cell = ""
+
+
+Panel = Table | Facts | Pictures | Links | Story

@@ -86,7 +86,8 @@ class ConsoleSite(AdminSite):
                 "app_url": f"#{section.lower()}",
                 "has_module_perms": True,
                 "models": [
-                    model for _, model in sorted(shown[section], key=lambda item: item[0])
+                    model
+                    for _, model in sorted(shown[section], key=lambda item: item[0])
                 ],
             }
             for section in self.sections

@@ -148,14 +148,14 @@ def _takes_login(address: str, cluster: Path) -> bool:
     return True
 
 
-def _name(cluster: Path) -> str:
+def process_mark(cluster: Path) -> str:
     """Marks every process of this cluster's server, whose titles all contain it."""
     return f"caracal-{hashlib.sha256(os.fsencode(cluster)).hexdigest()[:16]}"
 
 
 def _stop_orphan(cluster: Path) -> None:
     """Ends what a killed supervisor left running: the server, then its workers."""
-    left = processes.with_argument(_name(cluster))
+    left = processes.with_argument(process_mark(cluster))
     servers = [process for process in left if _is_postmaster(process)]
     for signum, seconds in ((signal.SIGINT, 10.0), (signal.SIGKILL, 5.0)):
         for server in servers:
@@ -257,7 +257,7 @@ def _launch(
     durable: bool,
 ) -> subprocess.Popen[bytes]:
     settings = SETTINGS | (DURABLE if durable else THROW_AWAY)
-    settings["cluster_name"] = _name(cluster)
+    settings["cluster_name"] = process_mark(cluster)
     arguments = [f"-c{name}={value}" for name, value in settings.items()]
     with _path_for(cluster, account) as (path, options), log.path.open("ab") as output:
         return subprocess.Popen(

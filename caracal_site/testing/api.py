@@ -3,7 +3,7 @@ at a time, from an address of its own."""
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import orjson
@@ -14,13 +14,18 @@ from caracal_site.ids import new_id
 JSON = "application/json"
 
 
+@cache
+def _deployment() -> Client:
+    """One for all, because loading the middleware reads every static file."""
+    return Client()
+
+
 class Api:
     """Requests with one bearer token; ``as_`` gives the same with another."""
 
     def __init__(self, token: str | None) -> None:
         self.token = token
         self.address = new_id()
-        self._client = Client(REMOTE_ADDR=self.address)
         self.get = partial(self.request, "GET")
         self.head = partial(self.request, "HEAD")
         self.post = partial(self.request, "POST")
@@ -52,8 +57,13 @@ class Api:
             content = orjson.dumps(json)
         if content is not None and content_type is None:
             content_type = JSON
-        return self._client.generic(
-            method, path, content or b"", content_type=content_type, headers=sent
+        return _deployment().generic(
+            method,
+            path,
+            content or b"",
+            content_type=content_type,
+            headers=sent,
+            REMOTE_ADDR=self.address,
         )
 
 

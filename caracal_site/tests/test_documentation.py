@@ -24,7 +24,9 @@ from caracal_site.testing.client import Coordinator
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 PAGES = ["/docs", "/redoc", "/errors"]
 LINKED = re.compile(r"""(?:src|href)="([^"#]+)""")
-INLINE_SCRIPT = re.compile(r"<script(?![^>]*\bsrc=)|\son\w+=|javascript:", re.IGNORECASE)
+INLINE_SCRIPT = re.compile(
+    r"<script(?![^>]*\bsrc=)|\son\w+=|javascript:", re.IGNORECASE
+)
 
 Get = Callable[[str], Any]
 
@@ -54,15 +56,21 @@ def operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from methods.values()
 
 
-@pytest.mark.parametrize("document", [api_openapi.document, coordinator_openapi.document])
-def test_documents_are_valid_openapi_3_1(document: Callable[[], dict[str, Any]]) -> None:
+@pytest.mark.parametrize(
+    "document", [api_openapi.document, coordinator_openapi.document]
+)
+def test_documents_are_valid_openapi_3_1(
+    document: Callable[[], dict[str, Any]],
+) -> None:
     made = document()
     validate_schema(made)
     assert made["openapi"].startswith("3.1")
     assert made["paths"]
 
 
-@pytest.mark.parametrize("document", [api_openapi.document, coordinator_openapi.document])
+@pytest.mark.parametrize(
+    "document", [api_openapi.document, coordinator_openapi.document]
+)
 def test_operations_have_unique_ids_and_all_references_resolve(
     document: Callable[[], dict[str, Any]],
 ) -> None:
@@ -95,7 +103,10 @@ def test_every_route_of_the_coordinator_is_documented() -> None:
 def test_every_error_a_route_of_the_coordinator_declares_exists() -> None:
     known = {code for code, _ in error_codes()}
     unknown = {
-        (route.name, code) for route in ROUTES for code in route.errors if code not in known
+        (route.name, code)
+        for route in ROUTES
+        for code in route.errors
+        if code not in known
     }
     assert not unknown
 
@@ -167,7 +178,12 @@ def test_the_coordinator_serves_no_other_file(coordinator: Coordinator) -> None:
 def test_a_person_is_led_on_from_the_root_of_the_api(browser: Client) -> None:
     response = browser.get("/")
     assert response.status_code == 200
-    for link in ('"/admin/"', '"/docs"', '"/errors"', f'"{settings.COORDINATOR_URL}/docs"'):
+    for link in (
+        '"/admin/"',
+        '"/docs"',
+        '"/errors"',
+        f'"{settings.COORDINATOR_URL}/docs"',
+    ):
         assert link in response.content.decode()
 
 

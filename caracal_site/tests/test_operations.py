@@ -226,9 +226,12 @@ def test_metrics_have_the_names_of_the_contract(parked: OutboxEvent) -> None:
     ):
         assert f"# TYPE {name} counter" in lines
     assert "caracal_database_up 1.0" in lines
-    assert any(line.startswith('caracal_outbox_total{status="dead"} ') for line in lines)
     assert any(
-        line.startswith(f'caracal_job_runs_total{{job="{HEARTBEAT}"}} ') for line in lines
+        line.startswith('caracal_outbox_total{status="dead"} ') for line in lines
+    )
+    assert any(
+        line.startswith(f'caracal_job_runs_total{{job="{HEARTBEAT}"}} ')
+        for line in lines
     )
 
 

@@ -32,7 +32,19 @@ MACHINE_PATH = re.compile(
     r"""(?<![\w.:/~}*-])/(?:home|root|Users|work|workspace|mnt|tmp)/[\w.-]"""
 )
 TEXT_SUFFIXES = frozenset(
-    {".py", ".sql", ".md", ".toml", ".txt", ".html", ".css", ".js", ".json", ".rego", ".yaml"}
+    {
+        ".py",
+        ".sql",
+        ".md",
+        ".toml",
+        ".txt",
+        ".html",
+        ".css",
+        ".js",
+        ".json",
+        ".rego",
+        ".yaml",
+    }
 )
 
 
@@ -115,7 +127,9 @@ def test_import_contracts_name_every_interface_there_is() -> None:
 def test_migrations_are_complete() -> None:
     told = StringIO()
     try:
-        call_command("makemigrations", check=True, dry_run=True, stdout=told, stderr=told)
+        call_command(
+            "makemigrations", check=True, dry_run=True, stdout=told, stderr=told
+        )
     except SystemExit:
         pytest.fail(told.getvalue(), pytrace=False)
 

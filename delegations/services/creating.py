@@ -152,7 +152,9 @@ def _create(
     _refuse_endpoints(actor, request, facts)
     parent = _chosen_parent(facts["source"], facts["parents"], request.parent_edge_id)
     resources = _resources(request, constraints, facts, owned=parent is None)
-    _refuse_undeclared(request, resources, facts, broad)
+    # A broad edge below another is held to its parent's scopes alone.
+    if not (broad and parent):
+        _refuse_undeclared(request, resources, facts, broad)
     edge_id = new_id()
     max_hops = constraints.get("max_hops", rules.DEFAULT_HOPS)
     expires_at = _expiry(now, request, constraints, parent)

@@ -72,7 +72,9 @@ class RotateSecret(Gesture):
             application.id, zone_id=application.zone_id, actor=actor
         )
         until = issued.application.previous_secret_expires_at
-        spare = f" The previous secret works until {display.utc(until)}." if until else ""
+        spare = (
+            f" The previous secret works until {display.utc(until)}." if until else ""
+        )
         return Done("The secret is replaced.", _disclosed(issued, ADVICE + spare))
 
 
@@ -99,7 +101,9 @@ class ArchiveApplication(Gesture):
         bound = GatewayBinding.objects.filter(application=row)
         return Impact(
             [
-                Affected("agents end", len(fall.agents), examples(AgentSession, fall.agents)),
+                Affected(
+                    "agents end", len(fall.agents), examples(AgentSession, fall.agents)
+                ),
                 Affected(
                     "delegations are revoked",
                     len(fall.edges),
@@ -135,8 +139,12 @@ class ApplicationAdmin(ScopedAdmin):
     list_display = (
         "name",
         columns.related("zone"),
-        columns.column("get_registration_method_display", lambda get: get(),
-                       label="kind", order="registration_method"),
+        columns.column(
+            "get_registration_method_display",
+            lambda get: get(),
+            label="kind",
+            order="registration_method",
+        ),
         "state",
         columns.words("traits"),
         "agents",
@@ -174,7 +182,11 @@ class ApplicationAdmin(ScopedAdmin):
         yield Links(
             title="This application's",
             links=[
-                ("live agents", f"{obj.agent_count:,}", f"{agents}?application={obj.pk}"),
+                (
+                    "live agents",
+                    f"{obj.agent_count:,}",
+                    f"{agents}?application={obj.pk}",
+                ),
                 ("authority sessions", "", f"{sessions}?application={obj.pk}"),
             ],
         )

@@ -15,7 +15,7 @@ from caracal_site.actors import Actor
 from caracal_site.console import columns, display
 from caracal_site.console.disclosure import Disclosure
 from caracal_site.console.filters import StateFilter, ZoneFilter, linked
-from caracal_site.console.forms import ConsoleForm, LinesField
+from caracal_site.console.forms import LinesField
 from caracal_site.console.gestures import Affected, Done, Gesture, Impact, examples
 from delegations.models import DelegationEdge
 from zones import rules, services
@@ -219,18 +219,18 @@ class ResourceAdmin(ScopedAdmin):
         ]
 
     def create(
-        self, actor: Actor, form: ConsoleForm
+        self, actor: Actor, form: Any
     ) -> tuple[Model, Disclosure | None]:
-        assert isinstance(form, ResourceForm)
         given = form.given(FIELDS)
         wanted: Any = {
             name: value for name, value in given.items() if value not in ("", None)
         }
         zone_id = form.cleaned_data["zone"].pk
-        return services.create_resource(zone_id=zone_id, actor=actor, fields=wanted), None
+        return services.create_resource(
+            zone_id=zone_id, actor=actor, fields=wanted
+        ), None
 
-    def change(self, actor: Actor, obj: Any, form: ConsoleForm) -> None:
-        assert isinstance(form, ResourceForm)
+    def change(self, actor: Actor, obj: Any, form: Any) -> None:
         changes: Any = form.given(form.changed_data)
         services.change_resource(
             obj.pk, zone_id=obj.zone_id, actor=actor, changes=changes

@@ -45,7 +45,9 @@ class RevokeToken(Gesture):
 
     def preview(self, rows: Sequence[AdminToken]) -> Impact:
         used = rows[0].last_used_at
-        return Impact(notes=[f"Last used: {display.near(used)}." if used else "Never used."])
+        return Impact(
+            notes=[f"Last used: {display.near(used)}." if used else "Never used."]
+        )
 
     def perform(
         self, actor: Actor, rows: Sequence[AdminToken], answers: dict[str, Any]

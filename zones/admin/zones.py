@@ -43,7 +43,7 @@ class ZoneForm(ConsoleForm):
         rules.SLUG,
         max_length=rules.MAX_SLUG,
         required=False,
-        help_text="Lower-case letters, digits and hyphens. Made from the name when empty.",
+        help_text="Lower-case letters, digits and hyphens; made from the name if empty.",
         error_messages={"invalid": "Expected lower-case letters, digits and hyphens."},
     )
     dcr_shutdown = forms.ChoiceField(
@@ -79,7 +79,9 @@ class ArchiveZone(Gesture):
         fall = preview_termination(zone_id=zone.id, agent_ids=agent_ids)
         return Impact(
             [
-                Affected("agents end", len(fall.agents), examples(AgentSession, fall.agents)),
+                Affected(
+                    "agents end", len(fall.agents), examples(AgentSession, fall.agents)
+                ),
                 Affected("delegations are revoked", len(fall.edges)),
                 Affected("open invocations are canceled", len(fall.invocations)),
                 Affected(
@@ -159,7 +161,9 @@ class ZoneAdmin(DomainAdmin):
                 application_count=counted(Application.objects.live(), "zone"),
                 resource_count=counted(Resource.objects.live(), "zone"),
                 agent_count=live_agents(),
-                edge_count=counted(DelegationEdge.objects.filter(status="active"), "zone"),
+                edge_count=counted(
+                    DelegationEdge.objects.filter(status="active"), "zone"
+                ),
             )
         )
 
@@ -228,7 +232,11 @@ def _url(zone: Zone, model: str) -> str:
 def _contents(zone: Any) -> list[tuple[str, str, str]]:
     providers = Provider.objects.in_zone(zone.id).live().count()
     return [
-        ("applications", f"{zone.application_count:,}", _url(zone, "zones_application")),
+        (
+            "applications",
+            f"{zone.application_count:,}",
+            _url(zone, "zones_application"),
+        ),
         ("providers", f"{providers:,}", _url(zone, "zones_provider")),
         ("resources", f"{zone.resource_count:,}", _url(zone, "zones_resource")),
         ("live agents", f"{zone.agent_count:,}", _url(zone, "agents_agentsession")),

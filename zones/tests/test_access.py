@@ -181,7 +181,7 @@ def test_another_method_is_told_which_there_are(
 ) -> None:
     answer = api.request(method, path.replace("{zone}", zone.id))
     assert refusal(answer) == (405, "method_not_allowed")
-    assert answer["Allow"] == allowed
+    assert set(answer["Allow"].split(", ")) == set(allowed.split(", "))
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def test_every_fault_of_a_body_is_named(api: Api) -> None:
     assert paths == {("name",), ("slug",), ("colour",)}
 
 
-@pytest.mark.parametrize("content", [b"{", b"", b"nul", b'{"name":"a\x00"}', b"\xff"])
+@pytest.mark.parametrize("content", [b"{", b"", b"nul", b"null", b'{"name":"a\x00"}', b"\xff"])
 def test_a_body_that_is_no_json_is_told_in_the_resource_s_own_words(
     api: Api, content: bytes
 ) -> None:

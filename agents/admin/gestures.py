@@ -1,0 +1,164 @@
+"""Ending, suspending and resuming agents from the console."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from django.db import transaction
+
+from agents import services
+from agents.models import AgentSession, AgentStatus
+from caracal_site import statements
+from caracal_site.actors import Actor
+from caracal_site.console import display
+from caracal_site.console.gestures import Affected, Done, Gesture, Impact, examples
+from caracal_site.console.panels import Cell
+
+SHOWN = 12
+
+
+def named(ids: Sequence[str]) -> list[Cell]:
+    """The first of these agents as links by their application's name."""
+    rows = AgentSession.objects.select_related("application").in_bulk(ids[:SHOWN])
+    return [link_of(rows[id_]) for id_ in ids[:SHOWN] if id_ in rows]
+
+
+def link_of(agent: AgentSession) -> Cell:
+    """A link to an agent by its application's name."""
+    label = display.with_id(agent.application.name, agent.pk)
+    return display.object_link(agent, label)
+
+
+def within(actor: Actor, agent: AgentSession) -> Actor:
+    """The actor confined to the agent's zone, as the verbs of agents want it."""
+    return replace(actor, zone_id=agent.zone_id)
+
+
+class Terminate(Gesture):
+    name = "terminate"
+    button = "Terminate"
+    question = "Terminate this agent?"
+    explanation = (
+        "The agent ends for good, with every agent below it, the authority delegated"
+        " through them and their open invocations. This cannot be undone."
+    )
+    is_bulk = True
+
+    def offered_for(self, row: AgentSession) -> bool:
+        return row.status in (AgentStatus.ACTIVE, AgentStatus.SUSPENDED)
+
+    def preview(self, rows: Sequence[AgentSession]) -> Impact:
+        chosen: dict[str, list[str]] = {}
+        for row in rows:
+            chosen.setdefault(row.zone_id, []).append(row.id)
+        falls = [
+            services.preview_termination(zone_id=zone_id, agent_ids=ids)
+            for zone_id, ids in chosen.items()
+        ]
+        agents = [id_ for fall in falls for id_ in fall.agents]
+        edges = [id_ for fall in falls for id_ in fall.edges]
+        calls = [id_ for fall in falls for id_ in fall.invocations]
+        return Impact(
+            [
+                Affected("agents end", len(agents), named(agents)),
+                Affected(
+                    "delegations are revoked",
+                    len(edges),
+                    examples("delegations.DelegationEdge", edges),
+                ),
+                Affected(
+                    "open invocations are canceled",
+                    len(calls),
+                    examples("agents.Invocation", calls),
+                ),
+            ]
+        )
+
+    @transaction.atomic
+    def perform(
+        self, actor: Actor, rows: Sequence[AgentSession], answers: dict[str, Any]
+    ) -> Done:
+        ended = 0
+        for row in rows:
+            fall = services.terminate_agent(
+                within(actor, row),
+                zone_id=row.zone_id,
+                agent_id=row.id,
+                reason=answers["reason"],
+            )
+            ended += len(fall.agents)
+        return Done(f"{display.counted(ended, 'agent')} ended.")
+
+
+def subtree(agent: AgentSession, status: AgentStatus) -> list[str]:
+    """Whom suspending or resuming touches: the statement the services use."""
+    found = statements.fetch_all(
+        "agents/subtree",
+        {"zone_id": agent.zone_id, "id": agent.id, "status": status.value},
+    )
+    return [str(row[0]) for row in found]
+
+
+class Suspend(Gesture):
+    name = "suspend"
+    button = "Suspend"
+    question = "Suspend this agent?"
+    explanation = (
+        "The agent and the active agents below it rest: they can do nothing until they"
+        " are resumed. Nothing is revoked, and it can be undone."
+    )
+    is_bulk = True
+
+    def offered_for(self, row: AgentSession) -> bool:
+        return row.status == AgentStatus.ACTIVE
+
+    def preview(self, rows: Sequence[AgentSession]) -> Impact:
+        found = (subtree(row, AgentStatus.ACTIVE) for row in rows)
+        ids = list(dict.fromkeys(id_ for below in found for id_ in below))
+        return Impact([Affected("agents are suspended", len(ids), named(ids))])
+
+    @transaction.atomic
+    def perform(
+        self, actor: Actor, rows: Sequence[AgentSession], answers: dict[str, Any]
+    ) -> Done:
+        suspended = 0
+        for row in rows:
+            if not subtree(row, AgentStatus.ACTIVE):
+                continue  # It rests already, with another one of those chosen.
+            suspended += services.suspend_agent(
+                within(actor, row),
+                zone_id=row.zone_id,
+                agent_id=row.id,
+                reason=answers["reason"],
+            )
+        return Done(f"{display.counted(suspended, 'agent')} suspended.")
+
+
+class Resume(Gesture):
+    name = "resume"
+    button = "Resume"
+    question = "Resume this agent?"
+    explanation = (
+        "The agent and the suspended agents below it go on where they were. It is"
+        " refused while an agent above is suspended."
+    )
+    needs_reason = False
+    is_harmful = False
+
+    def offered_for(self, row: AgentSession) -> bool:
+        return row.status == AgentStatus.SUSPENDED
+
+    def preview(self, rows: Sequence[AgentSession]) -> Impact:
+        ids = subtree(rows[0], AgentStatus.SUSPENDED)
+        return Impact([Affected("agents are resumed", len(ids), named(ids))])
+
+    def perform(
+        self, actor: Actor, rows: Sequence[AgentSession], answers: dict[str, Any]
+    ) -> Done:
+        row = rows[0]
+        resumed = services.resume_agent(
+            within(actor, row), zone_id=row.zone_id, agent_id=row.id
+        )
+        return Done(f"{display.counted(resumed, 'agent')} resumed.")

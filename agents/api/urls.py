@@ -1,0 +1,21 @@
+"""Routes of agent services and invocations, below /v1."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from agents.api.views import InvocationsViewSet, ServicesViewSet
+
+app_name = "agents"
+urlpatterns = [
+    path(
+        "zones/<str:zone_id>/agent-services",
+        ServicesViewSet.as_view({"get": "list"}),
+        name="agent-services",
+    ),
+    path(
+        "zones/<str:zone_id>/invocations",
+        InvocationsViewSet.as_view({"get": "list"}),
+        name="invocations",
+    ),
+]

@@ -1,0 +1,93 @@
+"""Agent services and invocations on the Management API: to look at."""
+
+from __future__ import annotations
+
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from agents.filters import InvocationFilter, ServiceFilter
+from agents.models import AgentService, Invocation
+from caracal_site.api.pagination import page_of, page_response
+from caracal_site.api.schema import described
+from caracal_site.api.views import ZoneScopedViewSet
+
+SERVICE = (
+    "id",
+    "zone_id",
+    "application_id",
+    "endpoint_url",
+    "protocol_versions",
+    "framework_name",
+    "framework_version",
+    "capabilities",
+    "health",
+    "metadata_json",
+    "last_heartbeat_at",
+    "created_at",
+)
+# Without params, metadata and errors, which belong to the parties of the call.
+INVOCATION = (
+    "id",
+    "zone_id",
+    "service_id",
+    "source_session_id",
+    "target_session_id",
+    "method",
+    "status",
+    "attempts",
+    "max_attempts",
+    "timeout_ms",
+    "deadline_at",
+    "started_at",
+    "completed_at",
+    "created_at",
+)
+
+
+class ServiceShape(serializers.ModelSerializer):
+    """A callable endpoint of an application."""
+
+    class Meta:
+        model = AgentService
+        fields = SERVICE
+
+
+class InvocationShape(serializers.ModelSerializer):
+    """A call, without its contents."""
+
+    class Meta:
+        model = Invocation
+        fields = INVOCATION
+
+
+class ServicesViewSet(ZoneScopedViewSet):
+    """The agent services of a zone."""
+
+    @described(
+        "List agent services", answer=ServiceShape, listing=True, filterset=ServiceFilter
+    )
+    def list(self, request: Request, zone_id: str) -> Response:
+        rows, headers = page_of(
+            AgentService.objects.filter(zone_id=zone_id).values(*SERVICE),
+            path=request.path,
+            query=request.GET,
+            filterset=ServiceFilter,
+        )
+        return page_response(rows, headers)
+
+
+class InvocationsViewSet(ZoneScopedViewSet):
+    """The invocations of a zone."""
+
+    @described(
+        "List invocations", answer=InvocationShape, listing=True, filterset=InvocationFilter
+    )
+    def list(self, request: Request, zone_id: str) -> Response:
+        rows, headers = page_of(
+            Invocation.objects.filter(zone_id=zone_id).values(*INVOCATION),
+            path=request.path,
+            query=request.GET,
+            filterset=InvocationFilter,
+        )
+        return page_response(rows, headers)

@@ -1,0 +1,198 @@
+"""Reading evidence over the Management API."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from audit import seals
+from audit.models import AuditEvent
+from audit.tests.factories import happen
+from caracal_site import stores
+from caracal_site.ids import new_id
+from caracal_site.testing.api import Api, refusal
+from zones.models import Zone
+
+START = datetime(2026, 5, 1, 10, tzinfo=UTC)
+
+
+def decide(zone: Zone, nth: int, **fields: Any) -> AuditEvent:
+    """The ``nth`` decision of a zone, a second after the one before."""
+    metadata = {
+        "application_id": f"app-{nth % 2}",
+        "agent_session_id": f"agent-{nth}",
+        "session_id": f"session-{nth}",
+        "agent_labels": ["red"] if nth < 3 else ["blue", "two words"],
+        "nested": [{"Access_Token": "hide", "shown": nth}],
+    }
+    return AuditEvent.objects.create(
+        zone_id=zone.id,
+        event_type="token_exchange" if nth % 2 else "replay_detected",
+        request_id=f"req-{nth // 2}",
+        decision=("allow", "deny", "partial")[nth % 3],
+        evaluation_status="complete",
+        metadata_json=metadata,
+        occurred_at=START + timedelta(seconds=nth),
+        **fields,
+    )
+
+
+@pytest.fixture
+def decisions(zone: Zone) -> list[str]:
+    """Six decisions, by id."""
+    return [decide(zone, nth).id for nth in range(1, 7)]
+
+
+def read(api: Api, zone: Zone, listing: str = "audit", query: str = "") -> Any:
+    response = api.get(f"/v1/zones/{zone.id}/{listing}{query}")
+    assert response.status_code == 200, response.content
+    return response.json()
+
+
+def test_decisions_are_listed_newest_first_without_their_secrets(
+    api: Api, zone: Zone, decisions: list[str]
+) -> None:
+    body = read(api, zone)
+    assert [row["id"] for row in body["rows"]] == decisions[::-1]
+    assert body["next_cursor"] is None
+    row = body["rows"][-1]
+    assert row.keys() == {
+        "id",
+        "zone_id",
+        "event_type",
+        "request_id",
+        "decision",
+        "evaluation_status",
+        "metadata_json",
+        "occurred_at",
+        "ingested_at",
+    }
+    assert row["occurred_at"] == "2026-05-01T10:00:01.000Z"
+    assert row["metadata_json"]["session_id"] == "[redacted]"
+    assert row["metadata_json"]["nested"] == [
+        {"Access_Token": "[redacted]", "shown": 1}
+    ]
+
+
+def test_pages_follow_each_other_to_the_last_row(
+    api: Api, zone: Zone, decisions: list[str]
+) -> None:
+    seen: list[str] = []
+    query = "?limit=3"
+    for _ in range(2):
+        body = read(api, zone, query=query)
+        seen += [row["id"] for row in body["rows"]]
+        query = f"?limit=3&cursor={body['next_cursor']}"
+    assert seen == decisions[::-1]
+    assert body["next_cursor"] is None
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("decision=deny", [4, 1]),
+        ("event_type=replay_detected", [6, 4, 2]),
+        ("request_id=req-1", [3, 2]),
+        ("application_id=app-1", [5, 3, 1]),
+        ("agent_session_id=agent-4", [4]),
+        ("session_id=session-5", [5]),
+        ("label=red", [2, 1]),
+        ("label=two%20words&decision=allow", [6, 3]),
+        ("since=2026-05-01T10:00:03Z&until=2026-05-01T10:00:05.000Z", [4, 3]),
+        ("since=2026-05-01T10:01Z", []),
+    ],
+)
+def test_decisions_are_narrowed(
+    api: Api, zone: Zone, decisions: list[str], query: str, found: list[int]
+) -> None:
+    rows = read(api, zone, query=f"?{query}")["rows"]
+    assert [row["id"] for row in rows] == [decisions[nth - 1] for nth in found]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "limit=0",
+        "limit=1001",
+        "decision=odd",
+        "since=yesterday",
+        "since=2026-05-01T10:00:00%2B00:00",
+        "since=%202026-05-01T10:00:00Z",
+        "until=0000-01-01T00:00:00Z",
+        "label=",
+        f"label={'x' * 65}",
+        f"application_id={'x' * 129}",
+        "request_id=a&request_id=b",
+        "desicion=deny",
+    ],
+)
+def test_a_faulty_question_is_refused(api: Api, zone: Zone, query: str) -> None:
+    assert refusal(api.get(f"/v1/zones/{zone.id}/audit?{query}")) == (
+        400,
+        "invalid_query",
+    )
+
+
+def test_a_cursor_of_another_question_is_refused(
+    api: Api, zone: Zone, decisions: list[str]
+) -> None:
+    cursor = read(api, zone, query="?limit=2")["next_cursor"]
+    path = f"/v1/zones/{zone.id}/audit?decision=deny&cursor={cursor}"
+    assert refusal(api.get(path)) == (400, "invalid_cursor")
+
+
+def test_changes_are_listed_with_their_place_in_the_chain(api: Api, zone: Zone) -> None:
+    happen(zone.id, times=2)
+    before = read(api, zone, "admin-audit")["rows"]
+    assert [row["entity_id"] for row in before[:2]] == ["e1", "e0"]
+    assert (before[0]["chain_seq"], before[0]["signed"]) == (None, False)
+    seals.seal(stores.redis_client())
+    row = read(api, zone, "admin-audit", "?limit=1")["rows"][0]
+    assert row.keys() == {
+        "id",
+        "request_id",
+        "actor_id",
+        "actor_name",
+        "actor_scope",
+        "action",
+        "method",
+        "path",
+        "entity_type",
+        "entity_id",
+        "status_code",
+        "payload_json",
+        "occurred_at",
+        "chain_seq",
+        "signed",
+    }
+    assert (row["chain_seq"], row["signed"]) == (str(len(before)), True)
+    assert row["payload_json"]["event"] == "test.happened"
+
+
+def test_changes_are_narrowed(api: Api, zone: Zone) -> None:
+    api.patch(f"/v1/zones/{zone.id}", {"name": new_id()})
+    happen(zone.id)
+
+    def actions(query: str) -> list[str]:
+        rows = read(api, zone, "admin-audit", f"?{query}")["rows"]
+        return [f"{row['method']} {row['entity_type']}" for row in rows]
+
+    assert actions("method=PATCH") == ["PATCH zones"]
+    assert actions("entity_type=tests") == ["JOB tests"]
+    assert actions(f"entity_id={zone.id}&method=PATCH") == ["PATCH zones"]
+    assert actions("actor_id=caracal-system&entity_id=e0") == ["JOB tests"]
+    assert actions("actor_id=nobody") == []
+    path = f"/v1/zones/{zone.id}/admin-audit"
+    assert refusal(api.get(f"{path}?method=GET")) == (400, "invalid_query")
+
+
+@pytest.mark.parametrize("listing", ["audit", "admin-audit"])
+def test_the_evidence_of_a_zone_that_is_not_there_is_not_found(
+    api: Api, listing: str
+) -> None:
+    assert refusal(api.get(f"/v1/zones/{new_id()}/{listing}")) == (
+        404,
+        "zone_not_found",
+    )
