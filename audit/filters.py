@@ -30,7 +30,7 @@ class MomentField(forms.CharField):
         """None: those of a CharField are about text."""
 
 
-class MomentFilter(Filter):
+class MomentFilter(Filter):  # type: ignore[misc]  # has no types
     field_class = MomentField
 
 
@@ -43,7 +43,7 @@ def _metadata(name: str, label: str) -> CharFilter:
     return _whole(label, max_length=128, field_name=f"metadata_json__{name}")
 
 
-class WindowFilter(FilterSet):
+class WindowFilter(FilterSet):  # type: ignore[misc]  # has no types
     """The time window [since, until)."""
 
     since = MomentFilter(

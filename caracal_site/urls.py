@@ -21,6 +21,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/", include("agents.api.urls")),
     path("v1/", include("delegations.api.urls")),
     path("v1/", include("policies.api.urls")),
+    path("v1/", include("audit.api.urls")),
     path("admin/", admin.site.urls),
     *documentation.urlpatterns,
     *unknown_routes,

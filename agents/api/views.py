@@ -73,6 +73,7 @@ class ServicesViewSet(ZoneScopedViewSet):
             path=request.path,
             query=request.GET,
             filterset=ServiceFilter,
+            time_field=None,
         )
         return page_response(rows, headers)
 
@@ -89,5 +90,6 @@ class InvocationsViewSet(ZoneScopedViewSet):
             path=request.path,
             query=request.GET,
             filterset=InvocationFilter,
+            time_field=None,
         )
         return page_response(rows, headers)

@@ -73,11 +73,12 @@ def read_page(
     path: str,
     query: QueryDict,
     filterset: type[django_filters.FilterSet] | None = None,
-    time_field: str = "created_at",
+    time_field: str | None = "created_at",
     default: int = DEFAULT_LIMIT,
     maximum: int = MAX_LIMIT,
 ) -> Page:
-    """One page, newest first.
+    """One page, newest first: by ``time_field`` and id, or by id alone, which is
+    creation order too, for tables too busy for an index of their own.
 
     One row more than asked for is read, so there is a cursor only when there is more.
     """
@@ -88,25 +89,35 @@ def read_page(
     bound_to = cursors.fingerprint(path, filters)
     if filterset:
         queryset = filtered(filterset, filters, queryset)
+    order = ("-id",) if time_field is None else (f"-{time_field}", "-id")
     if "cursor" in values:
-        last = cursors.decode(values["cursor"], bound_to, timed=True)
-        queryset = queryset.extra(  # noqa: S610 - parameters are bound, the rest is ours
-            where=[
-                f"({queryset.model._meta.db_table}.{time_field}, "
-                f"{queryset.model._meta.db_table}.id) < (%s, %s)"
-            ],
-            params=[last.at, last.id],
-        )
-    rows = list(queryset.order_by(f"-{time_field}", "-id")[: limit + 1])
+        timed = time_field is not None
+        last = cursors.decode(values["cursor"], bound_to, timed=timed)
+        queryset = _after(queryset, time_field, last)
+    rows = list(queryset.order_by(*order)[: limit + 1])
     if len(rows) <= limit:
         return Page(rows, limit, filters, None)
     rows.pop()
-    last_row = rows[-1]
-    as_dict = isinstance(last_row, dict)
-    at = last_row[time_field] if as_dict else getattr(last_row, time_field)
-    row_id = last_row["id"] if as_dict else last_row.id
-    cursor = cursors.encode(cursors.Position(row_id, at), bound_to)
+    cursor = cursors.encode(_position(rows[-1], time_field), bound_to)
     return Page(rows, limit, filters, cursor)
+
+
+def _after(
+    queryset: QuerySet[Any], time_field: str | None, last: cursors.Position
+) -> QuerySet[Any]:
+    if time_field is None:
+        return queryset.filter(id__lt=last.id)
+    table = queryset.model._meta.db_table
+    return queryset.extra(  # noqa: S610 - parameters are bound, the rest is ours
+        where=[f"({table}.{time_field}, {table}.id) < (%s, %s)"],
+        params=[last.at, last.id],
+    )
+
+
+def _position(row: Any, time_field: str | None) -> cursors.Position:
+    members = row if isinstance(row, dict) else vars(row)
+    at = None if time_field is None else members[time_field]
+    return cursors.Position(members["id"], at)
 
 
 def page_of(
@@ -115,7 +126,7 @@ def page_of(
     path: str,
     query: QueryDict,
     filterset: type[django_filters.FilterSet] | None = None,
-    time_field: str = "created_at",
+    time_field: str | None = "created_at",
 ) -> tuple[list[Any], dict[str, str]]:
     """One page and the headers that lead to the next."""
     page = read_page(

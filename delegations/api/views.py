@@ -56,6 +56,7 @@ class DelegationsViewSet(ZoneScopedViewSet):
             path=request.path,
             query=request.GET,
             filterset=DelegationFilter,
+            time_field=None,
         )
         return page_response(rows, headers)
 

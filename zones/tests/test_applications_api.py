@@ -14,7 +14,13 @@ from caracal_site.testing.api import Api, made, refusal
 from caracal_site.testing.world import World
 from zones import services, tasks
 from zones.models import Application, GatewayBinding, GatewayBindingRevision, Zone
-from zones.tests.factories import ACTOR, make_application, make_dynamic, make_resource
+from zones.tests.factories import (
+    ACTOR,
+    make_application,
+    make_dynamic,
+    make_resource,
+    make_zone,
+)
 
 ISSUED = {
     "id",
@@ -145,8 +151,6 @@ def test_a_bad_change_is_refused(
 def test_another_zone_s_application_is_not_there(
     api: Api, zone: Zone, method: str, rest: str
 ) -> None:
-    from zones.tests.factories import make_zone
-
     elsewhere = make_application(make_zone()).application
     body = {"name": "x"} if method == "PATCH" else None
     answer = api.request(method, path(zone, f"/{elsewhere.id}{rest}"), body)
@@ -268,7 +272,7 @@ class TestSelfRegistration:
         assert application.expires_at - application.created_at == timedelta(seconds=600)
         made(api.post(path(zone, "/dcr"), body))
 
-    @pytest.mark.parametrize("seconds", [0, 3601, 1.5, "60", True, 10**30])
+    @pytest.mark.parametrize("seconds", [0, 3601, 1.5, "60", True, 2**62])
     def test_is_for_an_hour_at_most(self, api: Api, zone: Zone, seconds: Any) -> None:
         answer = api.post(path(zone, "/dcr"), {"name": "d", "expires_in": seconds})
         assert refusal(answer) == (400, "invalid_application")

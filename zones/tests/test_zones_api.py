@@ -12,8 +12,9 @@ from caracal_site.ids import new_id
 from caracal_site.testing.api import Api, made, refusal
 from caracal_site.testing.world import World
 from delegations.models import GraphEpoch
-from tokens.models import Session, SigningKey
-from zones.models import Application, Zone
+from tokens.models import SigningKey
+from tokens.tests.factories import Client, make_session
+from zones.models import Zone
 from zones.tests.factories import make_application, make_dynamic, make_zone
 
 MEMBERS = {
@@ -264,7 +265,7 @@ def test_the_live_may_be_ended_with_all_they_do(api: Api, world: World) -> None:
     zone = world.zone
     application = make_dynamic(zone)
     managed = world.spawn()
-    session = world_session(world, application)
+    session = make_session(Client(application, ""))
     agent = AgentSession.objects.create(
         zone=zone, application=application, subject_session=session
     )
@@ -322,16 +323,3 @@ def test_a_zone_s_overview_tells_what_stands_in_it(api: Api, zone: Zone) -> None
     assert body["sessions"] == {"active": 0}
     assert body["decisions_24h"] == {"allowed": 0, "denied": 0}
     assert body["recent_events"] == []
-
-
-def world_session(world: World, application: Application) -> Session:
-    from datetime import timedelta
-
-    from django.utils import timezone
-
-    return Session.objects.create(
-        zone=world.zone,
-        session_type="application",
-        client=application,
-        expires_at=timezone.now() + timedelta(hours=1),
-    )
