@@ -169,7 +169,7 @@ class OutboxEvent(models.Model):
         ]
         indexes = [
             models.Index(
-                fields=["zone_id", "position"],
+                fields=["zone_id", "zone_seq", "position"],
                 condition=Q(published_at=None, parked_at=None),
                 name="event_outbox_pending",
             ),

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.db import transaction
 from django.db.models import TextField
 from django.db.models.functions import Cast
 
@@ -59,10 +60,13 @@ def chains(heads: Mapping[str | None, seals.Head]) -> list[str | None]:
     return sorted(found.union(heads), key=lambda zone_id: zone_id or "")
 
 
+@transaction.atomic
 def verify(zone_id: str | None, head: seals.Head | None) -> Verified:
     """Recomputes the chain of ``zone_id`` in constant memory.
 
-    ``head`` is the chain's published head, read before this is called.
+    ``head`` is the chain's published head, read before this is called. In a
+    transaction the database hands out rows as they are asked for; outside one it
+    would first gather them all.
     """
     found = Verified(zone_id, head_known=head is not None)
     key = seals.audit_key()

@@ -23,7 +23,7 @@ admin.site.unregister(User)
 @admin.register(User)
 class UserAdmin(EvidenceAdmin):
     section, place = "Platform", 2
-    label = "Console users"
+    label, one = "Console users", "console user"
     secret_fields = ("password",)
     list_display = (
         "username",
@@ -92,7 +92,7 @@ class ReceiptAdmin(EvidenceAdmin):
     """Which requests were answered once and for all; never what the answer was."""
 
     section, place = "Platform", 4
-    label = "Idempotency receipts"
+    label, one = "Idempotency receipts", "receipt"
     secret_fields = ("body", "fingerprint")
     list_display = (
         columns.mono("key"),

@@ -228,6 +228,8 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {"RegistrationMethodEnum": "zones.models.RegistrationMethod"},
+    "SCHEMA_PATH_PREFIX": r"/v1(/zones/\{zone_id\}(?=/))?",
 }
 
 # /docs, /redoc and /openapi.json of both deployments.

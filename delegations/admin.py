@@ -54,9 +54,9 @@ def impact_of(edges: Sequence[DelegationEdge]) -> list[Affected]:
     agents = [id_ for fall in falls for id_ in fall.agents]
     calls = [id_ for fall in falls for id_ in fall.invocations]
     return [
-        Affected("delegations are revoked", len(gone), examples(DelegationEdge, gone)),
-        Affected("agents end", len(agents), named_agents(agents)),
-        Affected("open invocations are canceled", len(calls)),
+        Affected("Delegations revoked", len(gone), examples(DelegationEdge, gone)),
+        Affected("Agents that end", len(agents), named_agents(agents)),
+        Affected("Invocations canceled", len(calls)),
     ]
 
 
@@ -104,7 +104,7 @@ class DelegationEdgeAdmin(EvidenceAdmin):
     """Authority passed from one agent to another."""
 
     section, place = "Authority", 2
-    label = "Delegations"
+    label, one = "Delegations", "delegation"
     entity_type = "delegations"
     gestures = (Revoke(),)
     list_select_related = (
@@ -182,12 +182,16 @@ class DelegationEdgeAdmin(EvidenceAdmin):
         ),
     )
 
+    def heading(self, obj: DelegationEdge) -> str:
+        giver, taker = obj.source_session, obj.target_session
+        return f"{giver.application.name} to {taker.application.name}"
+
     def panels(self, request: HttpRequest, obj: DelegationEdge) -> Iterable[Panel]:
         if is_active(obj):
             yield Facts(
                 title="If it were revoked now",
                 facts=[
-                    (part.what.capitalize(), display.told(part.count, part.examples))
+                    (part.what, display.told(part.count, part.examples))
                     for part in impact_of([obj])
                 ],
             )

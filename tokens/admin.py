@@ -26,7 +26,7 @@ class SessionAdmin(EvidenceAdmin):
     """What tokens stand for. Tokens themselves are not kept anywhere."""
 
     section, place = "Authority", 3
-    label = "Authority sessions"
+    label, one = "Authority sessions", "authority session"
     entity_type = "sessions"
     list_select_related = ("zone", "client")
     list_display = (

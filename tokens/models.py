@@ -110,6 +110,9 @@ class Session(models.Model):
             models.Index("zone", F("created_at").desc(), F("id").desc(), name="sessions_listing"),
             models.Index(fields=["zone", "subject_id", "status"], name="sessions_subject"),
             models.Index(
+                fields=["zone", "client"], condition=Q(status="active"), name="sessions_live"
+            ),
+            models.Index(
                 fields=["expires_at"], condition=Q(status="active"), name="sessions_expiring"
             ),
         ]

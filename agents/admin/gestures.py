@@ -62,14 +62,14 @@ class Terminate(Gesture):
         calls = [id_ for fall in falls for id_ in fall.invocations]
         return Impact(
             [
-                Affected("agents end", len(agents), named(agents)),
+                Affected("Agents that end", len(agents), named(agents)),
                 Affected(
-                    "delegations are revoked",
+                    "Delegations revoked",
                     len(edges),
                     examples("delegations.DelegationEdge", edges),
                 ),
                 Affected(
-                    "open invocations are canceled",
+                    "Invocations canceled",
                     len(calls),
                     examples("agents.Invocation", calls),
                 ),
@@ -117,7 +117,7 @@ class Suspend(Gesture):
     def preview(self, rows: Sequence[AgentSession]) -> Impact:
         found = (subtree(row, AgentStatus.ACTIVE) for row in rows)
         ids = list(dict.fromkeys(id_ for below in found for id_ in below))
-        return Impact([Affected("agents are suspended", len(ids), named(ids))])
+        return Impact([Affected("Agents suspended", len(ids), named(ids))])
 
     @transaction.atomic
     def perform(
@@ -152,7 +152,7 @@ class Resume(Gesture):
 
     def preview(self, rows: Sequence[AgentSession]) -> Impact:
         ids = subtree(rows[0], AgentStatus.SUSPENDED)
-        return Impact([Affected("agents are resumed", len(ids), named(ids))])
+        return Impact([Affected("Agents resumed", len(ids), named(ids))])
 
     def perform(
         self, actor: Actor, rows: Sequence[AgentSession], answers: dict[str, Any]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
@@ -40,7 +41,7 @@ class AgentSessionAdmin(EvidenceAdmin):
     """One run of an agent, with everything around it."""
 
     section, place = "Authority", 1
-    label = "Agents"
+    label, one = "Agents", "agent"
     entity_type = "agents"
     gestures = (Suspend(), Resume(), Terminate())
     list_select_related = ("zone", "application")
@@ -51,8 +52,6 @@ class AgentSessionAdmin(EvidenceAdmin):
         "lifecycle",
         columns.words("labels"),
         columns.related("zone"),
-        "depth",
-        columns.column("child_count", str, label="children"),
         columns.moment("spawned_at"),
         columns.moment("last_active_at", "last active"),
     )
@@ -83,13 +82,14 @@ class AgentSessionAdmin(EvidenceAdmin):
             },
         ),
         (
-            "Place in the tree",
+            "Details",
             {
                 "fields": (
                     columns.linked("parent_id", "agents.AgentSession"),
                     "depth",
                     columns.column("child_count", str, label="live children"),
                     columns.linked("subject_session_id", "tokens.Session"),
+                    columns.as_json("metadata_json"),
                 )
             },
         ),
@@ -107,10 +107,6 @@ class AgentSessionAdmin(EvidenceAdmin):
                     columns.mono("suspend_reason"),
                 )
             },
-        ),
-        (
-            "Metadata",
-            {"classes": ["collapse"], "fields": (columns.as_json("metadata_json"),)},
         ),
     )
 
@@ -132,6 +128,9 @@ class AgentSessionAdmin(EvidenceAdmin):
             Q(source_session=obj) | Q(target_session=obj)
         )
         return [obj.pk, *edges.order_by("-id").values_list("id", flat=True)[:SHOWN]]
+
+    def heading(self, obj: AgentSession) -> str:
+        return f"{obj.application.name}, agent {obj.pk[-12:]}"
 
     def panels(self, request: HttpRequest, obj: AgentSession) -> Iterable[Panel]:
         around = surroundings(obj)
@@ -171,8 +170,12 @@ def _facts(held: dict[str, Any]) -> list[tuple[str, Cell]]:
         ("Resources", display.words(held["effective_resources"])),
         ("May be passed on", display.counted(hops, "more time") if hops else "no"),
         ("For at most", display.span(ttl) if ttl else display.EMPTY),
-        ("Ends", display.mono(held["earliest_expires_at"])),
+        ("Ends", display.moment(_moment(held["earliest_expires_at"]))),
     ]
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def _meaning(held: dict[str, Any]) -> str:

@@ -122,7 +122,7 @@ def _arrows(edges: Sequence[DelegationEdge]) -> list[Arrow]:
 
 def _arrow(edge: Any, number: int) -> Arrow:
     scopes = ", ".join(edge.scopes) or "no scopes"
-    label = drawing.clipped(scopes, 26)
+    label = drawing.clipped(scopes, 22)
     return Arrow(
         source=edge.source_session_id,
         target=edge.target_session_id,

@@ -158,7 +158,17 @@ def end_agents_of(
     """Ends every live agent of the zone, or of these applications in it, and closes
     them for new ones. For archiving: the caller records the gesture itself.
     """
+    # Agents are locked before room everywhere, so the door is shut in between; who slipped
+    # in until then ends as well.
+    first = _end_live(actor, zone_id, application_ids, reason)
     capacity.close([zone_id] if application_ids is None else list(application_ids))
+    second = _end_live(actor, zone_id, application_ids, reason)
+    return Ended(first.agents + second.agents, first.edges + second.edges)
+
+
+def _end_live(
+    actor: Actor, zone_id: str, application_ids: Sequence[str] | None, reason: str
+) -> Ended:
     agents = AgentSession.objects.in_zone(zone_id).live()
     if application_ids is not None:
         agents = agents.filter(application_id__in=application_ids)

@@ -95,8 +95,18 @@ def spawn_agent(actor: Actor, *, zone_id: str, request: SpawnRequest) -> Spawned
         with transaction.atomic():
             return _spawn(actor, zone_id, request, subject, exclusively=False)
     except NoRoom:
+        # Before the parent is looked at, which may end with them.
+        _sweep(zone_id)
         with transaction.atomic():
             return _spawn(actor, zone_id, request, subject, exclusively=True)
+
+
+@transaction.atomic
+def _sweep(zone_id: str) -> None:
+    # Agents past their time still hold their places until they are swept.
+    from agents.services.ending import end_due_agents
+
+    end_due_agents(zone_id)
 
 
 def _spawn(
@@ -115,8 +125,10 @@ def _spawn(
         raise refusal
     agent_id, parent = new_id(), facts["parent"]
     slot = capacity.any_slot()
+    dynamic = facts["application"]["registration_method"] == "dcr"
+    application_cap = 1 if dynamic else settings.MAX_AGENTS_PER_APP
     if exclusively:
-        _make_room(zone_id, request.application_id, slot)
+        _make_room(zone_id, request.application_id, slot, application_cap)
     events: list[Event] = []
     epoch = None
     edge_id = None
@@ -154,7 +166,7 @@ def _spawn(
         "lease_seconds": settings.SERVICE_AGENT_LEASE_SECONDS,
         "slot": slot,
         "zone_cap": settings.MAX_AGENTS_PER_ZONE,
-        "application_cap": settings.MAX_AGENTS_PER_APP,
+        "application_cap": application_cap,
         "epoch": epoch,
         **evidence.parameters(),
     })
@@ -203,14 +215,12 @@ def _facts(
     return cast(dict[str, Any], orjson.loads(facts))
 
 
-def _make_room(zone_id: str, application_id: str, slot: int) -> None:
-    # Agents past their time still hold their places until they are swept.
-    from agents.services.ending import end_due_agents
-
-    end_due_agents(zone_id)
+def _make_room(
+    zone_id: str, application_id: str, slot: int, application_cap: int
+) -> None:
     if not capacity.make_room(zone_id, cap=settings.MAX_AGENTS_PER_ZONE, slot=slot):
         raise errors.ZoneLimitExceeded
-    if not capacity.make_room(application_id, cap=settings.MAX_AGENTS_PER_APP, slot=slot):
+    if not capacity.make_room(application_id, cap=application_cap, slot=slot):
         raise errors.ApplicationLimitExceeded
 
 

@@ -44,7 +44,7 @@ class Requeue(Gesture):
     def preview(self, rows: Sequence[OutboxEvent]) -> Impact:
         ids = [row.id for row in rows]
         return Impact(
-            [Affected("events are queued", len(ids), examples(OutboxEvent, ids))]
+            [Affected("Events queued", len(ids), examples(OutboxEvent, ids))]
         )
 
     def perform(
@@ -85,7 +85,7 @@ class OutboxEventAdmin(EvidenceAdmin):
     """News on its way to its stream."""
 
     section, place = "Evidence", 3
-    label = "Events"
+    label, one = "Events", "event"
     entity_type = "outbox-events"
     gestures = (Requeue(),)
     list_display = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any
 
 from django.contrib import admin
@@ -15,6 +16,7 @@ from django.utils.safestring import SafeString
 
 from audit.events import Event
 from audit.models import AdminAuditEvent, AuditEvent
+from caracal_site import errors
 from caracal_site.console import columns, display, timeline
 from caracal_site.console.base import EvidenceAdmin
 from caracal_site.console.filters import ZoneFilter, linked
@@ -29,14 +31,19 @@ def with_zone_name(rows: QuerySet) -> QuerySet:
     return rows.annotate(zone_name=Subquery(zone.values("name")[:1]))
 
 
-def with_entity_name(rows: QuerySet) -> QuerySet:
-    """Adds ``entity_name``: what people call the thing an audit row is about."""
+def with_names(rows: QuerySet) -> QuerySet:
+    """Adds ``entity_name`` and ``acting_name``: what people call the thing an audit
+    row is about, and the application that acted."""
     named = (Zone, Application, Provider, Resource, AdminToken)
     names = [
         Subquery(model.objects.filter(pk=OuterRef("entity_id")).values("name")[:1])
         for model in named
     ]
-    return rows.annotate(entity_name=Coalesce(*names, output_field=TextField()))
+    acting = Application.objects.filter(pk=OuterRef("actor_name")).values("name")[:1]
+    return rows.annotate(
+        entity_name=Coalesce(*names, output_field=TextField()),
+        acting_name=Subquery(acting),
+    )
 
 
 class AuditReader:
@@ -44,20 +51,20 @@ class AuditReader:
 
     def about(self, entity_ids: Sequence[str]) -> QuerySet:
         rows = AdminAuditEvent.objects.filter(entity_id__in=list(entity_ids))
-        return with_entity_name(rows).order_by("-position")
+        return with_names(rows).order_by("-position")
 
     def latest(self, count: int) -> Sequence[AdminAuditEvent]:
-        return list(with_entity_name(AdminAuditEvent.objects.order_by("-id"))[:count])
+        return list(with_names(AdminAuditEvent.objects.order_by("-id"))[:count])
 
     def entry(self, row: Any) -> timeline.Entry:
         return timeline.Entry(
             at=row.occurred_at,
             sentence=sentence_of(row),
-            actor=row.actor_name or row.actor_id or "nobody known",
+            actor=actor_of(row),
             reason=str((row.payload_json or {}).get("reason") or ""),
             refused=row.status_code >= REFUSED,
             url=display.change_url(AdminAuditEvent, row.pk),
-            about=entity_of(row),
+            about=entity_of(row) if has_entity(row) else "",
         )
 
 
@@ -74,16 +81,35 @@ def sentence_of(row: AdminAuditEvent) -> str:
     """What happened, as its event says it; else the request as it was made."""
     payload = row.payload_json or {}
     if row.status_code >= REFUSED:
-        return f"Refused: {payload.get('error') or row.status_code}"
-    sentences = {
-        kind.name: kind.sentence for kind in _kinds(Event) if hasattr(kind, "name")
-    }
-    return sentences.get(str(payload.get("event")), row.action)
+        code = str(payload.get("error") or row.status_code)
+        return f"Refused: {_refusals().get(code, code)}"
+    return _happenings().get(str(payload.get("event")), row.action)
+
+
+@cache
+def _happenings() -> dict[str, str]:
+    """The sentence of every event by its name."""
+    return {kind.name: kind.sentence for kind in _kinds(Event) if hasattr(kind, "name")}
+
+
+@cache
+def _refusals() -> dict[str, str]:
+    """The sentence of every error by its code."""
+    return {code: sentence for code, _, sentence in errors.catalogue()}
+
+
+def actor_of(row: Any) -> str:
+    return str(row.acting_name or row.actor_name or row.actor_id or "nobody known")
+
+
+def has_entity(row: AdminAuditEvent) -> bool:
+    """Whether the row is about a thing, not just about a request."""
+    return bool(row.entity_id) and row.entity_type != "requests"
 
 
 def entity_of(row: Any) -> SafeString:
     """What the row is about, by name where it has one, as a link to its page."""
-    if not row.entity_id or row.entity_type == "requests":
+    if not has_entity(row):
         return display.EMPTY
     kind = (row.entity_type or "").replace("-", " ").removesuffix("s")
     label = row.entity_name or display.short(row.entity_id)
@@ -121,16 +147,15 @@ class AdminAuditEventAdmin(EvidenceAdmin):
     """Who changed or tried what."""
 
     section, place = "Evidence", 1
-    label = "Audit trail"
+    label, one = "Audit trail", "audit entry"
     list_display = (
         columns.exact("occurred_at", "when (UTC)"),
         "what",
         "about",
-        columns.mono("actor_name", "who"),
+        "by",
         "zone",
         "why",
         "outcome",
-        columns.short("request_id", "request"),
     )
     list_filter = (
         OutcomeFilter,
@@ -181,7 +206,7 @@ class AdminAuditEventAdmin(EvidenceAdmin):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
-        return with_entity_name(with_zone_name(super().get_queryset(request)))
+        return with_names(with_zone_name(super().get_queryset(request)))
 
     @admin.display(description="what")
     def what(self, obj: AdminAuditEvent) -> str:
@@ -200,9 +225,13 @@ class AdminAuditEventAdmin(EvidenceAdmin):
         return (obj.payload_json or {}).get("reason") or display.EMPTY
 
     @admin.display(description="who")
+    def by(self, obj: Any) -> str:
+        return actor_of(obj)
+
+    @admin.display(description="who")
     def who(self, obj: AdminAuditEvent) -> SafeString:
         url = reverse("admin:audit_adminauditevent_changelist")
-        name = f"{obj.actor_name} ({obj.actor_id}, {obj.actor_scope})"
+        name = f"{actor_of(obj)} ({obj.actor_id}, {obj.actor_scope})"
         return display.link(f"{url}?actor={obj.actor_id}", name)
 
     @admin.display(description="outcome")
@@ -243,7 +272,7 @@ class AuditEventAdmin(EvidenceAdmin):
     """What was allowed or denied, and why."""
 
     section, place = "Evidence", 2
-    label = "Decisions"
+    label, one = "Decisions", "decision"
     list_display = (
         columns.exact("occurred_at", "when (UTC)"),
         columns.mono("event_type", "event"),

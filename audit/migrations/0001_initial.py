@@ -102,7 +102,7 @@ class Migration(migrations.Migration):
             options={
                 'db_table': 'event_outbox',
                 'ordering': ('-position',),
-                'indexes': [models.Index(condition=models.Q(('parked_at', None), ('published_at', None)), fields=['zone_id', 'position'], name='event_outbox_pending'), models.Index(condition=models.Q(('parked_at__isnull', False)), fields=['parked_at'], name='event_outbox_parked'), models.Index(condition=models.Q(('published_at__isnull', False)), fields=['published_at'], name='event_outbox_published')],
+                'indexes': [models.Index(condition=models.Q(('parked_at', None), ('published_at', None)), fields=['zone_id', 'zone_seq', 'position'], name='event_outbox_pending'), models.Index(condition=models.Q(('parked_at__isnull', False)), fields=['parked_at'], name='event_outbox_parked'), models.Index(condition=models.Q(('published_at__isnull', False)), fields=['published_at'], name='event_outbox_published')],
                 'constraints': [models.UniqueConstraint(condition=models.Q(('zone_seq__isnull', False)), fields=('zone_id', 'zone_seq'), name='event_outbox_zone_seq_key'), models.CheckConstraint(condition=models.Q(('producer__in', ['api', 'coordinator'])), name='event_outbox_producer_known')],
             },
         ),

@@ -140,6 +140,7 @@ class AdminTokenScheme(OpenApiAuthenticationExtension):
 
 class TextFieldSchema(OpenApiSerializerFieldExtension):
     target_class = "caracal_site.api.fields.TextField"
+    match_subclasses = True
 
     def map_serializer_field(
         self, auto_schema: AutoSchema, direction: Direction

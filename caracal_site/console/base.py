@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import flatten_fieldsets, quote, unquote
+from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
@@ -26,24 +27,35 @@ from caracal_site.console.disclosure import Disclosure
 from caracal_site.console.forms import ConsoleForm
 from caracal_site.console.gestures import BULK_LIMIT, Gesture
 from caracal_site.console.paging import BoundedPaginator
-from caracal_site.console.panels import Panel, Story
+from caracal_site.console.panels import Panel, Pictures, Story
 from caracal_site.errors import CaracalError
 
 HISTORY_PAGE = 50
 STORY_LENGTH = 8
 
 
+class ConsoleChangeList(ChangeList):
+    """A list that says how many rows there are without a filter only when it is one."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        if not self.query and not self.has_active_filters:
+            self.full_result_count = self.result_count
+
+
 class ConsoleAdmin(admin.ModelAdmin):
     """A model in the console.
 
-    ``section`` and ``place`` put it into the navigation; ``entity_type`` is what the
-    audit trail calls it. ``secret_fields`` are never loaded, shown, searched or
+    ``section`` and ``place`` put it into the navigation; ``label`` and ``one`` are
+    what people call its rows and one of them; ``entity_type`` is what the audit trail
+    does. ``secret_fields`` are never loaded, shown, searched or
     filtered by. ``gestures`` are offered on its pages.
     """
 
     section: ClassVar[str] = ""
     place: ClassVar[int] = 0
     label: ClassVar[str] = ""
+    one: ClassVar[str] = ""
     entity_type: ClassVar[str] = ""
     secret_fields: ClassVar[tuple[str, ...]] = ()
     gestures: ClassVar[tuple[Gesture, ...]] = ()
@@ -115,17 +127,27 @@ class ConsoleAdmin(admin.ModelAdmin):
         page = pages.get_page(request.GET.get("p"))
         context = {
             **self.admin_site.each_context(request),
-            "title": f"History: {obj}",
+            "title": self.heading(obj),
+            "subtitle": "history",
             "entries": [reader.entry(row) for row in page.object_list],
             "page": page,
             "object": obj,
             "opts": self.opts,
+            "list_title": self.title,
             **(extra_context or {}),
         }
         request.current_app = self.admin_site.name
         return TemplateResponse(request, "console/history.html", context)
 
     # Pages.
+
+    def listed(self, rows: QuerySet) -> QuerySet:
+        """``rows`` with the relations that lists and headings show."""
+        return rows.select_related(*(self.list_select_related or ()))
+
+    def heading(self, obj: Any) -> str:
+        """What the page of ``obj`` is headed."""
+        return str(obj)
 
     def panels(self, request: HttpRequest, obj: Any) -> Iterable[Panel]:
         """What the page of ``obj`` shows below its fields."""
@@ -136,13 +158,24 @@ class ConsoleAdmin(admin.ModelAdmin):
     ) -> HttpResponse:
         obj = kwargs.get("obj")
         if obj is not None:
-            context["panels"] = list(self.panels(request, obj))
+            panels = list(self.panels(request, obj))
+            context["pictures"] = [one for one in panels if isinstance(one, Pictures)]
+            context["panels"] = [one for one in panels if one not in context["pictures"]]
             context["gestures"] = [
                 (gesture, self.gesture_url(gesture, obj))
                 for gesture in self.gestures
                 if self.may_perform(request) and gesture.offered_for(obj)
             ]
-        context.update(show_save_and_add_another=False, show_save_as_new=False)
+        one = self.one or str(self.opts.verbose_name)
+        if obj is None:
+            context["title"] = f"Add {one}"
+        else:
+            context.update(title=self.heading(obj), subtitle=one)
+        context.update(
+            list_title=self.title,
+            show_save_and_add_another=False,
+            show_save_and_continue=False,
+        )
         return super().render_change_form(request, context, *args, **kwargs)
 
     def changelist_view(
@@ -150,6 +183,9 @@ class ConsoleAdmin(admin.ModelAdmin):
     ) -> HttpResponse:
         title = {"title": self.title}
         return super().changelist_view(request, {**title, **(extra_context or {})})
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return ConsoleChangeList
 
     @property
     def title(self) -> str:
@@ -201,7 +237,8 @@ class ConsoleAdmin(admin.ModelAdmin):
         if not gesture.is_bulk:
             raise Http404
         ids = request.POST.getlist("id")[:BULK_LIMIT]
-        rows = list(self.get_queryset(request).filter(pk__in=ids).order_by("pk"))
+        chosen = self.get_queryset(request).filter(pk__in=ids)
+        rows = list(self.listed(chosen).order_by("pk"))
         return confirming.answer(self, request, gesture, rows, bulk=True)
 
     def _gesture(self, request: HttpRequest, name: str) -> Gesture:
@@ -225,7 +262,7 @@ def _action(gesture: Gesture) -> Callable[..., HttpResponse | None]:
     def chosen(
         model_admin: ConsoleAdmin, request: HttpRequest, rows: QuerySet
     ) -> HttpResponse | None:
-        taken = list(rows.order_by("pk")[: BULK_LIMIT + 1])
+        taken = list(model_admin.listed(rows).order_by("pk")[: BULK_LIMIT + 1])
         if len(taken) > BULK_LIMIT:
             messages.error(request, f"Choose at most {BULK_LIMIT} at a time.")
             return None
@@ -350,5 +387,6 @@ class DomainAdmin(ConsoleAdmin):
         secret = getattr(request, "disclosure", None)
         if secret is None:
             return super().response_add(request, obj, post_url_continue)
-        context = {**self.admin_site.each_context(request), "opts": self.opts}
+        about = {"opts": self.opts, "list_title": self.title}
+        context = {**self.admin_site.each_context(request), **about}
         return disclosure.page(request, secret, context)

@@ -35,7 +35,7 @@ def answer(
     back = _back(model_admin, rows, bulk)
     subjects = [row for row in rows if gesture.offered_for(row)]
     if not subjects:
-        messages.warning(request, f"{gesture.button}: nothing here to do that to.")
+        messages.warning(request, f"{gesture.button} is not possible here any more.")
         return HttpResponseRedirect(back)
     impact = gesture.preview(subjects)
     sent = request.POST if CONFIRMED in request.POST else None
@@ -48,13 +48,16 @@ def answer(
     context = {
         **model_admin.admin_site.each_context(request),
         "opts": model_admin.opts,
+        "list_title": model_admin.title,
         "title": gesture.question,
         "gesture": gesture,
         "impact": impact,
         "form": form,
         "subjects": subjects,
         "skipped": len(rows) - len(subjects),
-        "links": [display.object_link(row) for row in subjects],
+        "links": [
+            display.object_link(row, model_admin.heading(row)) for row in subjects
+        ],
         "subject": None if bulk else subjects[0],
         "bulk": bulk,
         "back": back,
@@ -92,9 +95,8 @@ def _answered(
 ) -> HttpResponse:
     if done.disclosure is not None:
         context: dict[str, Any] = model_admin.admin_site.each_context(request)
-        return disclosure.page(
-            request, done.disclosure, {**context, "opts": model_admin.opts}
-        )
+        about = {"opts": model_admin.opts, "list_title": model_admin.title}
+        return disclosure.page(request, done.disclosure, {**context, **about})
     messages.success(request, done.sentence)
     return HttpResponseRedirect(back)
 

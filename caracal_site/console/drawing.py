@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-BOX_WIDTH = 176
+BOX_WIDTH = 150
 BOX_HEIGHT = 46
-GAP_X = 24
+GAP_X = 16
 GAP_Y = 58
 MARGIN = 14
-LABEL_LENGTH = 24
+LABEL_LENGTH = 19
 # Labels of arrows that meet in one box are spread along the arrow.
 SPREAD = (0.5, 0.34, 0.66)
 

@@ -78,6 +78,8 @@ class GestureForm(forms.Form):
     since, they are told again instead.
     """
 
+    required_css_class = "required"
+
     reason = forms.CharField(
         max_length=REASON_LENGTH,
         widget=forms.Textarea(attrs={"rows": 3, "cols": 60}),

@@ -145,7 +145,9 @@ def _entries(topics: Iterable[str], zone_id: str, since: int) -> Iterable[Entry]
     """The zone's entries of these streams since a moment, in order of number."""
     found = []
     for topic in sorted(topics):
-        for _id, raw in redis_client().xrange(topic, min=str(since)):
+        read: list[tuple[bytes, dict[bytes, bytes]]]
+        read = redis_client().xrange(topic, min=str(since))  # type: ignore[assignment]
+        for _id, raw in read:
             fields = {name.decode(): value.decode() for name, value in raw.items()}
             if fields.get("zone_id") == zone_id:
                 found.append(Entry(topic, fields))

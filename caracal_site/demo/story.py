@@ -99,9 +99,9 @@ class Story:
     def _add_resource(self, path: str) -> Any:
         provider = self._operators.find(f"{path}/providers", PROVIDER)
         if not provider:
-            body = {"name": PROVIDER, "kind": "none"}
+            plain = {"name": PROVIDER, "kind": "none"}
             provider = self._operators.send(
-                "POST", f"{path}/providers", body, show=("id",)
+                "POST", f"{path}/providers", plain, show=("id",)
             )
         self._narrator.call(provider["id"], "no-credential")
         body = {

@@ -36,6 +36,8 @@ SECRET_MAKERS: dict[str, Callable[[], str]] = {
     "POSTGRES_OWNER_PASSWORD": lambda: secrets.token_urlsafe(24),
     "POSTGRES_RUNTIME_PASSWORD": lambda: secrets.token_urlsafe(24),
 }
+# For the supervisor's own use; the processes get URLs.
+PASSWORDS = ("POSTGRES_OWNER_PASSWORD", "POSTGRES_RUNTIME_PASSWORD")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from caracal_site.embedded.directory import (
+    PASSWORDS,
     SECRET_MAKERS,
     DataDirectory,
     missing_secrets,
@@ -22,11 +23,7 @@ CONSOLE_USERNAME = "admin"
 # Listening on every address is the operator's to ask for; nobody connects to one.
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 # Known to the supervisor alone: what requests reach is not to log in as the owner.
-SUPERVISOR_ONLY = (
-    "DATABASE_OWNER_URL",
-    "POSTGRES_OWNER_PASSWORD",
-    "POSTGRES_RUNTIME_PASSWORD",
-)
+SUPERVISOR_ONLY = ("DATABASE_OWNER_URL", *PASSWORDS)
 
 
 @dataclass(frozen=True)

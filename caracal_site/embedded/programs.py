@@ -47,7 +47,7 @@ def postgres_programs(account: Account | None) -> Path:
     copy = COPIES / f"{POSTGRES_WHEEL}-{importlib.metadata.version(POSTGRES_WHEEL)}"
     if not copy.exists():
         with while_trying_to(f"copy PostgreSQL's programs to {copy}"):
-            _copy(site_packages, copy)
+            copy_programs(site_packages, copy)
     if not _can_execute(copy / PROGRAMS, account):
         raise CannotStart(
             f"PostgreSQL's programs can be executed neither in {copy} nor, by others "
@@ -68,10 +68,12 @@ def _site_packages() -> Path:
 def _can_execute(programs: Path, account: Account) -> bool:
     """Tried out, since access lists and mount options have a say in it too."""
     for name in ("initdb", "postgres"):
-        command = [programs / name, "--version"]
         try:
             ran = subprocess.run(
-                command, cwd="/", capture_output=True, **account.identity()
+                [programs / name, "--version"],
+                cwd="/",
+                capture_output=True,
+                **account.identity(),
             )
         except OSError:
             return False
@@ -80,7 +82,7 @@ def _can_execute(programs: Path, account: Account) -> bool:
     return True
 
 
-def _copy(site_packages: Path, copy: Path) -> None:
+def copy_programs(site_packages: Path, copy: Path) -> None:
     """Appears under its name complete or not at all, however many copy at once.
 
     Keeps the wheel's layout, in which the programs find their libraries.

@@ -17,7 +17,7 @@ from caracal_site.testing.attaching import attach
 
 attach()
 
-import load  # noqa: E402
+import load  # type: ignore[import-not-found]  # noqa: E402
 import psycopg  # noqa: E402
 from django.conf import settings  # noqa: E402
 from django.db import connection, transaction  # noqa: E402
@@ -180,4 +180,4 @@ def _tidy() -> None:
     owner = os.environ.get("DATABASE_OWNER_URL") or settings.DATABASE_URL
     with psycopg.connect(owner, autocommit=True) as database:
         for table in BUSY_TABLES:
-            database.execute(f"VACUUM (ANALYZE) {table}")  # type: ignore[arg-type]
+            database.execute(f"VACUUM (ANALYZE) {table}")

@@ -9,6 +9,7 @@ import httpx
 
 from agents.models import AgentSession, Capacity
 from caracal_site.testing.client import Coordinator
+from caracal_site.testing.soundness import assert_sound
 from delegations.models import DelegationEdge, GraphEpoch
 from tokens.models import Session
 from tokens.tests.factories import (
@@ -83,6 +84,10 @@ class World:
         slots = Capacity.objects.filter(scope_id=scope_id or self.zone.id)
         return sum(slots.values_list("live", flat=True))
 
+    def assert_sound(self) -> None:
+        """What must hold in a zone at rest does."""
+        assert_sound(self.zone.id)
+
     # What can be done.
 
     def path(self, path: str) -> str:
@@ -122,6 +127,33 @@ class World:
 
     def delete(self, path: str, **given: Any) -> httpx.Response:
         return self.request("DELETE", path, **given)
+
+    def start_spawn(
+        self, parent: dict[str, Any] | None = None, *, by: Client | None = None, **given: Any
+    ) -> Future[httpx.Response]:
+        return self.start("POST", "/agents", self.spawn_body(parent, by=by), by=by, **given)
+
+    def start_delegation(
+        self, source: dict[str, Any], target: dict[str, Any], **members: Any
+    ) -> Future[httpx.Response]:
+        body = self.delegation_body(source, target, **members)
+        return self.start("POST", "/delegations", body)
+
+    def start_revocation(self, edge: dict[str, Any]) -> Future[httpx.Response]:
+        return self.start("PATCH", f"/delegations/{edge['delegation_edge_id']}/revoke")
+
+    def start_turn(self, verb: str, agent: dict[str, Any]) -> Future[httpx.Response]:
+        """``suspend``, ``resume`` or ``terminate``."""
+        path = f"/agents/{agent['agent_session_id']}"
+        if verb == "terminate":
+            return self.start("DELETE", path)
+        return self.start("PATCH", f"{path}/{verb}")
+
+    def at_once(self, *requests: Future[httpx.Response]) -> list[int]:
+        """The statuses of requests begun together; none is the server's fault."""
+        found = [answer.status_code for answer in self.coordinator.at_once(*requests)]
+        assert max(found) < 500, found
+        return found
 
     def spawn_body(
         self,

@@ -82,6 +82,24 @@ def test_operations_have_unique_ids_and_all_references_resolve(
     assert not missing
 
 
+@pytest.mark.parametrize(
+    "document", [api_openapi.document, coordinator_openapi.document]
+)
+def test_every_operation_says_what_it_does_and_how_it_refuses(
+    document: Callable[[], dict[str, Any]],
+) -> None:
+    for operation in operations(document()):
+        where = operation["operationId"]
+        assert operation["summary"], where
+        assert operation["tags"], where
+        if operation["security"]:
+            assert {"401", "403"} <= operation["responses"].keys(), where
+        for status, response in operation["responses"].items():
+            assert "X-Request-ID" in response["headers"], where
+            if int(status) >= 400:
+                assert errors.PROBLEM_JSON in response["content"], where
+
+
 def test_the_generator_of_the_management_api_has_nothing_to_warn_of() -> None:
     reset_generator_stats()
     api_openapi.document()

@@ -12,7 +12,14 @@ import psycopg
 import pytest
 
 from caracal_site.embedded.directory import LOCK, SECRET_MAKERS, DataDirectory
-from caracal_site.testing.installation import free_ports, left_in, manage, read, up
+from caracal_site.testing.installation import (
+    Up,
+    free_ports,
+    left_in,
+    manage,
+    read,
+    up,
+)
 
 
 def mode_of(path: Path) -> int:
@@ -91,19 +98,24 @@ def test_it_starts_again_whatever_was_killed(tmp_path: Path) -> None:
         first.kill_everything()
     with up(path) as second:
         second.wait_until_ready()
-        second.kill_everything()
-    with up(path) as third:
-        third.wait_until_ready()
-        third.process.kill()
-        third.process.wait()
+        second.process.kill()
+        second.process.wait()
         # Its processes may still be about to end.
-        with up(path) as fourth:
-            fourth.wait_until_ready()
-            assert fourth.stop(signal.SIGINT) == 0
-            assert left_in(fourth.directory) == []
-    kept = ("admin_token", "operator_token", "console_password")
-    now = read(first.directory.bootstrap_file)
-    assert [now[name] for name in kept] == [credentials[name] for name in kept]
+        with up(path) as third:
+            third.wait_until_ready()
+            kept = ("admin_token", "operator_token", "console_password")
+            now = read(third.directory.bootstrap_file)
+            assert [now[name] for name in kept] == [credentials[name] for name in kept]
+            assert_the_database_is_missed(third)
+
+
+def assert_the_database_is_missed(running: Up) -> None:
+    pid = (running.directory.cluster / "postmaster.pid").read_text().split()[0]
+    os.kill(int(pid), signal.SIGKILL)
+    assert running.wait_for_end() == 1
+    last = running.output.splitlines()[-1]
+    assert last.startswith("PostgreSQL was killed by SIGKILL")
+    assert left_in(running.directory) == []
 
 
 def test_when_one_process_ends_all_are_stopped_and_it_is_named(tmp_path: Path) -> None:
@@ -115,17 +127,6 @@ def test_when_one_process_ends_all_are_stopped_and_it_is_named(tmp_path: Path) -
         assert running.output.endswith(
             "The api process was killed by SIGKILL. Everything was stopped.\n"
         )
-        assert left_in(running.directory) == []
-
-
-def test_a_database_that_ends_stops_everything_and_is_named(tmp_path: Path) -> None:
-    with up(tmp_path / "data") as running:
-        running.wait_until_ready()
-        pid = (running.directory.cluster / "postmaster.pid").read_text().split()[0]
-        os.kill(int(pid), signal.SIGKILL)
-        assert running.wait_for_end() == 1
-        last = running.output.splitlines()[-1]
-        assert last.startswith("PostgreSQL was killed by SIGKILL")
         assert left_in(running.directory) == []
 
 
@@ -143,8 +144,8 @@ def test_a_taken_port_is_named_before_anything_starts(tmp_path: Path) -> None:
         port = server.getsockname()[1]
         assert_refused(
             tmp_path / "data",
-            f"Cannot listen on 127.0.0.1 port {port}: address already in use; stop what "
-            "uses it, or choose another with --coordinator-port.",
+            f"Cannot listen on 127.0.0.1 port {port}: address already in use; stop "
+            "what uses it, or choose another with --coordinator-port.",
             f"--coordinator-port={port}",
         )
     assert not (tmp_path / "data" / "secrets.json").exists()

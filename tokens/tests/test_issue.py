@@ -427,7 +427,7 @@ def test_a_session_of_the_client_may_be_named(
         {"session_type": "user"},
         {"subject_id": "somebody"},
     ],
-    ids=str,
+    ids=lambda fields: "-".join(fields),
 )
 def test_a_session_that_is_not_usable_is_refused(
     client: Client, resource: str, fields: dict[str, Any]

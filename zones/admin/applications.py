@@ -102,17 +102,17 @@ class ArchiveApplication(Gesture):
         return Impact(
             [
                 Affected(
-                    "agents end", len(fall.agents), examples(AgentSession, fall.agents)
+                    "Agents that end", len(fall.agents), examples(AgentSession, fall.agents)
                 ),
                 Affected(
-                    "delegations are revoked",
+                    "Delegations revoked",
                     len(fall.edges),
                     examples("delegations.DelegationEdge", fall.edges),
                 ),
-                Affected("open invocations are canceled", len(fall.invocations)),
-                Affected("authority sessions are revoked", sessions.count()),
+                Affected("Invocations canceled", len(fall.invocations)),
+                Affected("Authority sessions revoked", sessions.count()),
                 Affected(
-                    "resources are left without a gateway application",
+                    "Resources left without a gateway",
                     bound.count(),
                     [display.mono(one.resource_identifier) for one in bound[:12]],
                 ),
@@ -173,7 +173,7 @@ class ApplicationAdmin(ScopedAdmin):
             return [(None, {"fields": ["zone", "once", "name", "traits"]})]
         return [
             (None, {"fields": ["name", "traits"]}),
-            ("Record", {"fields": list(self.readonly_fields)}),
+            ("Record", {"classes": ["record"], "fields": list(self.readonly_fields)}),
         ]
 
     def panels(self, request: HttpRequest, obj: Any) -> Iterable[Panel]:

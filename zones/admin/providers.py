@@ -104,7 +104,7 @@ class ProviderAdmin(ScopedAdmin):
             return [(None, {"fields": ["zone", "name", "identifier"]})]
         return [
             (None, {"fields": ["name", "identifier"]}),
-            ("Record", {"fields": list(self.readonly_fields)}),
+            ("Record", {"classes": ["record"], "fields": list(self.readonly_fields)}),
         ]
 
     def panels(self, request: HttpRequest, obj: Provider) -> Iterable[Panel]:

@@ -153,9 +153,9 @@ class ArchiveResource(Gesture):
         )
         return Impact(
             [
-                Affected("gateway binding is removed", bound.count()),
+                Affected("Gateway bindings removed", bound.count()),
                 Affected(
-                    "delegations name it and give nothing any more",
+                    "Delegations that lose their object",
                     len(naming),
                     examples(DelegationEdge, naming),
                 ),
@@ -215,12 +215,10 @@ class ResourceAdmin(ScopedAdmin):
             return [(None, {"fields": ["zone", *FIELDS]})]
         return [
             (None, {"fields": list(FIELDS)}),
-            ("Record", {"fields": list(self.readonly_fields)}),
+            ("Record", {"classes": ["record"], "fields": list(self.readonly_fields)}),
         ]
 
-    def create(
-        self, actor: Actor, form: Any
-    ) -> tuple[Model, Disclosure | None]:
+    def create(self, actor: Actor, form: Any) -> tuple[Model, Disclosure | None]:
         given = form.given(FIELDS)
         wanted: Any = {
             name: value for name, value in given.items() if value not in ("", None)

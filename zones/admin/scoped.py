@@ -85,6 +85,7 @@ class ScopedAdmin(DomainAdmin):
             **self.admin_site.each_context(request),
             "title": f"Add {self.opts.verbose_name}",
             "opts": self.opts,
+            "list_title": self.title,
             "zones": found,
             "sought": sought,
         }

@@ -80,16 +80,16 @@ class ArchiveZone(Gesture):
         return Impact(
             [
                 Affected(
-                    "agents end", len(fall.agents), examples(AgentSession, fall.agents)
+                    "Agents that end", len(fall.agents), examples(AgentSession, fall.agents)
                 ),
-                Affected("delegations are revoked", len(fall.edges)),
-                Affected("open invocations are canceled", len(fall.invocations)),
+                Affected("Delegations revoked", len(fall.edges)),
+                Affected("Invocations canceled", len(fall.invocations)),
                 Affected(
-                    "authority sessions are revoked",
+                    "Authority sessions revoked",
                     Session.objects.in_zone(zone.id).usable().count(),
                 ),
                 Affected(
-                    "applications can no longer be used",
+                    "Applications that stop working",
                     Application.objects.in_zone(zone.id).live().count(),
                 ),
             ],
@@ -175,7 +175,7 @@ class ZoneAdmin(DomainAdmin):
             (None, {"fields": ["name", "slug"]}),
             ("Self-registration", {"fields": ["dcr_enabled", "dcr_shutdown"]}),
             ("Operators", {"fields": policy}),
-            ("Record", {"fields": list(self.readonly_fields)}),
+            ("Record", {"classes": ["record"], "fields": list(self.readonly_fields)}),
         ]
 
     def panels(self, request: HttpRequest, obj: Zone) -> Iterable[Panel]:

@@ -49,7 +49,9 @@ def test_without_a_good_token_nothing_is_told(api: Api, header: str, path: str) 
 
 
 def test_white_space_around_a_token_is_forgiven(api: Api) -> None:
-    answer = api.as_(None).get("/v1/zones?limit=1", authorization=f"Bearer  {api.token} ")
+    answer = api.as_(None).get(
+        "/v1/zones?limit=1", authorization=f"Bearer  {api.token} "
+    )
     assert answer.status_code == 200
 
 
@@ -185,7 +187,8 @@ def test_another_method_is_told_which_there_are(
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1", "/v1/", "/v1/zones/", "/v1//zones", "/v1/Zones", "/v1/zones/a/b%0Ac"]
+    "path",
+    ["/v1", "/v1/", "/v1/zones/", "/v1//zones", "/v1/Zones", "/v1/zones/a/b%0Ac"],
 )
 def test_paths_are_spelled_one_way(api: Api, path: str) -> None:
     for method in ("GET", "POST"):

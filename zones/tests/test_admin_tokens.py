@@ -162,9 +162,7 @@ class TestSeeding:
         assert live.get() == before
 
     @pytest.mark.xdist_group("seeding")
-    def test_a_start_brings_a_revoked_token_back(
-        self, api: Api, settings: Any
-    ) -> None:
+    def test_a_start_brings_a_revoked_token_back(self, api: Api, settings: Any) -> None:
         services.seed_bootstrap(settings.CARACAL_ADMIN_TOKEN)
         live = AdminToken.objects.filter(created_by=BOOTSTRAP, revoked_at=None)
         assert api.delete(f"{PATH}/{live.get().id}").status_code == 204

@@ -214,9 +214,7 @@ class TestChanges:
 
     def test_to_a_taken_identifier_are_refused(self, api: Api, zone: Zone) -> None:
         one, other = make_resource(zone), make_resource(zone)
-        answer = api.patch(
-            path(zone, f"/{one.id}"), {"identifier": other.identifier}
-        )
+        answer = api.patch(path(zone, f"/{one.id}"), {"identifier": other.identifier})
         assert refusal(answer) == (409, "resource_identifier_conflict")
 
     def test_of_the_identifier_take_the_binding_along(

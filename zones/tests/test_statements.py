@@ -9,6 +9,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from caracal_site.ids import new_id
 from caracal_site.testing.api import Api
 from zones.models import Zone
 from zones.tests.factories import (
@@ -18,9 +19,29 @@ from zones.tests.factories import (
     resource_fields,
 )
 
+KNOWN = {
+    "list zones": 2,
+    "get zone": 2,
+    "zone overview": 3,
+    "create zone": 14,
+    "change zone": 8,
+    "list applications": 3,
+    "get application": 3,
+    "create application": 7,
+    "change application": 9,
+    "rotate secret": 9,
+    "list providers": 3,
+    "create provider": 11,
+    "list resources": 3,
+    "get resource": 3,
+    "create resource": 17,
+    "change resource": 10,
+    "delete resource": 10,
+}
+
 
 def cost(api: Api, method: str, path: str, body: Any = None) -> int:
-    with CaptureQueriesContext(connection, ) as captured:
+    with CaptureQueriesContext(connection) as captured:
         answer = api.request(method, path, body)
     assert answer.status_code < 300, answer.content
     return len(captured)
@@ -41,7 +62,7 @@ def costs(api: Api, zone: Zone) -> dict[str, int]:
         "list zones": ("GET", "/v1/zones?limit=5"),
         "get zone": ("GET", mine),
         "zone overview": ("GET", f"{mine}/overview"),
-        "create zone": ("POST", "/v1/zones", {"name": "x"}),
+        "create zone": ("POST", "/v1/zones", {"name": new_id()}),
         "change zone": ("PATCH", mine, {"name": "y"}),
         "list applications": ("GET", f"{mine}/applications"),
         "get application": ("GET", f"{mine}/applications/{application.id}"),
@@ -55,7 +76,10 @@ def costs(api: Api, zone: Zone) -> dict[str, int]:
             f"{mine}/applications/{application.id}",
             {"name": "y"},
         ),
-        "rotate secret": ("POST", f"{mine}/applications/{application.id}/rotate-secret"),
+        "rotate secret": (
+            "POST",
+            f"{mine}/applications/{application.id}/rotate-secret",
+        ),
         "list providers": ("GET", f"{mine}/providers"),
         "create provider": ("POST", f"{mine}/providers", {"name": "x", "kind": "none"}),
         "list resources": ("GET", f"{mine}/resources"),
@@ -68,7 +92,7 @@ def costs(api: Api, zone: Zone) -> dict[str, int]:
 
 
 def test_every_route_costs_what_it_is_known_to_cost(costs: dict[str, int]) -> None:
-    assert costs == {}
+    assert costs == KNOWN
 
 
 def test_a_long_list_costs_no_more_than_a_short_one(api: Api, zone: Zone) -> None:

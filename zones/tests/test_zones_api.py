@@ -86,7 +86,9 @@ def test_every_fault_of_a_body_is_named(api: Api) -> None:
     assert paths == {("name",), ("slug",), ("colour",)}
 
 
-@pytest.mark.parametrize("content", [b"{", b"", b"nul", b"null", b'{"name":"a\x00"}', b"\xff"])
+@pytest.mark.parametrize(
+    "content", [b"{", b"", b"nul", b"null", b'{"name":"a\x00"}', b"\xff"]
+)
 def test_a_body_that_is_no_json_is_told_in_the_resource_s_own_words(
     api: Api, content: bytes
 ) -> None:
@@ -146,7 +148,9 @@ def test_a_zone_that_sounds_reserved_stays_its_owner_s(api: Api) -> None:
 def test_a_zone_is_changed(api: Api, zone: Zone) -> None:
     path = f"/v1/zones/{zone.id}"
     slug = new_id()
-    changed = api.patch(path, {"name": " New ", "slug": slug, "operator_governed": True})
+    changed = api.patch(
+        path, {"name": " New ", "slug": slug, "operator_governed": True}
+    )
     assert changed.status_code == 200
     assert changed.json() == {
         **api.get(path).json(),

@@ -37,7 +37,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            import load
+            import load  # type: ignore[import-not-found]
 
             from caracal_site.testing.bench import Target
         except ImportError as error:

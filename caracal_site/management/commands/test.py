@@ -18,7 +18,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from caracal_site.embedded import processes
-from caracal_site.embedded.directory import SECRET_MAKERS, DataDirectory
+from caracal_site.embedded.directory import PASSWORDS, SECRET_MAKERS, DataDirectory
 from caracal_site.embedded.errors import CannotStart
 from caracal_site.embedded.stores import running_stores
 
@@ -59,11 +59,13 @@ class Command(BaseCommand):
                     # Test databases are made by their owner, and owned.
                     urls["DATABASE_URL"] = owner
                 own = {
+                    **{n: v for n, v in secrets.items() if n not in PASSWORDS},
+                    **urls,
                     "CARACAL_MODE": "dev",
                     "CARACAL_DATA_DIR": str(directory.path),
                     "DJANGO_SETTINGS_MODULE": "caracal_site.settings",
                 }
-                return self._pytest(args, os.environ | secrets | urls | own)
+                return self._pytest(args, os.environ | own)
         finally:
             shutil.rmtree(directory.path, ignore_errors=True)
 

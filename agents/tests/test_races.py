@@ -1,0 +1,158 @@
+"""Agents under concurrent hands: nothing comes back, nothing slips through."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from agents.models import AgentSession
+from caracal_site import actors
+from caracal_site.testing.races import Threads, held
+from caracal_site.testing.world import World
+from delegations.models import DelegationEdge
+from zones import services
+
+ROUNDS = range(10)
+
+
+def rows(*agents: dict[str, Any]) -> Any:
+    return AgentSession.objects.filter(id__in=[a["agent_session_id"] for a in agents])
+
+
+@pytest.mark.parametrize("verb", ["suspend", "terminate"])
+@pytest.mark.parametrize("spawn_first", [True, False])
+def test_a_spawn_that_meets_the_end_of_its_parent(
+    world: World, verb: str, spawn_first: bool
+) -> None:
+    """Both wait for the parent; whoever is first decides."""
+    root = world.spawn()
+    parent = world.spawn(root)
+    with held(rows(parent)) as wait_for:
+        starts = [
+            lambda: world.start_spawn(parent),
+            lambda: world.start_turn(verb, root),
+        ]
+        begun = []
+        for number, start in enumerate(starts if spawn_first else starts[::-1], 1):
+            begun.append(start())
+            wait_for(number)
+    statuses = world.at_once(*begun)
+    spawned = statuses[0 if spawn_first else 1]
+    assert spawned == (201 if spawn_first else 404)
+    world.assert_sound()
+    assert not world.get("/agents?status=active").json()["items"]
+
+
+@pytest.mark.parametrize("verb", ["suspend", "terminate"])
+def test_spawns_all_over_a_tree_that_is_ended_or_rests(world: World, verb: str) -> None:
+    for _ in ROUNDS:
+        root = world.spawn()
+        middle = world.spawn(root)
+        leaf = world.spawn(middle)
+        world.at_once(
+            *(world.start_spawn(agent) for agent in (leaf, middle, root)),
+            world.start_turn(verb, root),
+            *(world.start_spawn(agent) for agent in (leaf, middle, root)),
+        )
+        world.assert_sound()
+        assert world.agent(root).status != "active"
+
+
+def test_a_spawn_inheriting_an_edge_that_is_revoked_above(world: World) -> None:
+    for _ in ROUNDS:
+        a, b = world.spawn(), world.spawn()
+        edge = world.delegate(a, b, constraints={"max_hops": 5})
+        child = world.spawn(b)
+        world.at_once(
+            world.start_spawn(child),
+            world.start_spawn(b),
+            world.start_revocation(edge),
+            world.start_spawn(child),
+        )
+        world.assert_sound()
+        assert world.agent(b).status == "terminated"
+    assert not DelegationEdge.objects.in_zone(world.zone.id).active().exists()
+
+
+def test_terminated_agents_do_not_come_back(world: World) -> None:
+    """terminate(mid) has begun when suspend(root) reads the tree; then resume(root)."""
+    root = world.spawn()
+    middle = world.spawn(root)
+    leaf = world.spawn(middle)
+    with held(rows(leaf)) as wait_for:
+        ended = world.start_turn("terminate", middle)
+        wait_for(1)
+        rested = world.start_turn("suspend", root)
+        wait_for(2)
+    assert world.at_once(ended, rested)[0] == 204
+    world.resume(root)
+    assert [world.agent(agent).status for agent in (root, middle, leaf)] == [
+        "active", "terminated", "terminated",
+    ]  # fmt: skip
+    world.assert_sound()
+
+
+def test_parent_and_child_ended_together_end_once(world: World) -> None:
+    for _ in ROUNDS:
+        root = world.spawn()
+        middle = world.spawn(root)
+        leaf = world.spawn(middle)
+        found = world.at_once(
+            *(world.start_turn("terminate", agent) for agent in (leaf, root, middle) * 2)
+        )
+        assert set(found) <= {204, 409}
+        assert [world.agent(agent).transition for agent in (root, middle, leaf)] == [1] * 3
+        world.assert_sound()
+
+
+def test_suspend_and_terminate_from_both_ends_never_fail(world: World) -> None:
+    """The one descends from the root, the other goes up to count the parent's children."""
+    for _ in ROUNDS:
+        root = world.spawn()
+        child = world.spawn(root)
+        with held(rows(root)) as wait_for:
+            ended = world.start_turn("terminate", child)
+            wait_for(1)
+            rested = world.start_turn("suspend", root)
+            wait_for(2)
+        assert world.at_once(ended, rested) == [204, 200]
+        world.assert_sound()
+
+
+def test_resume_below_what_is_just_being_suspended(world: World) -> None:
+    for _ in ROUNDS:
+        root = world.spawn()
+        middle = world.spawn(root)
+        upper = world.spawn(middle)
+        leaf = world.spawn(upper)
+        world.suspend(leaf)
+        world.at_once(world.start_turn("suspend", root), world.start_turn("resume", leaf))
+        world.assert_sound()
+        assert world.agent(leaf).status == "suspended"
+
+
+def test_archiving_meets_everything(world: World) -> None:
+    for _ in ROUNDS:
+        root = world.spawn()
+        child = world.spawn(root)
+        with Threads(1) as threads:
+            begun = [
+                world.start_spawn(child),
+                world.start_turn("suspend", root),
+                world.start_spawn(),
+                world.start_turn("terminate", child),
+            ]
+            archived = threads.start(
+                services.archive_application,
+                world.application.id,
+                zone_id=world.zone.id,
+                actor=actors.system("tests"),
+                reason="no longer needed",
+            )
+            begun += [world.start_spawn(root), world.start_spawn()]
+            world.at_once(*begun)
+            archived.result()
+        world.assert_sound()
+        assert not AgentSession.objects.in_zone(world.zone.id).live().exists()
+        world.application = world.make_application()
