@@ -5,9 +5,8 @@ from __future__ import annotations
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import transaction
-from django.utils.module_loading import import_string
 
-SEEDER = "zones.services.seed_bootstrap"
+from zones.services import seed_bootstrap
 
 
 def seed(console_user: str, console_password: str | None) -> None:
@@ -15,7 +14,7 @@ def seed(console_user: str, console_password: str | None) -> None:
 
     Without a password no user is made; a user who exists keeps the password it has.
     """
-    import_string(SEEDER)(settings.CARACAL_ADMIN_TOKEN)
+    seed_bootstrap(settings.CARACAL_ADMIN_TOKEN)
     if console_password:
         _make_user(console_user, console_password)
 

@@ -10,7 +10,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from uuid_utils import uuid7
 
 if TYPE_CHECKING:
-    _CharField = models.CharField[str, str]
+    _CharField = models.CharField[Any, Any]
 else:
     _CharField = models.CharField
 

@@ -16,7 +16,9 @@ from agents.services import capacity
 from audit.events import Event
 from caracal_site import actors, statements
 from caracal_site.actors import COORDINATOR_ADMIN, Actor
-from delegations.services.ending import Fall, carry_out, foresee
+
+# Each of the two packages needs the other: by module, so that either may come first.
+from delegations.services import ending as falling
 from tokens.bearer import caller_parameters, refuse_dead_caller
 
 
@@ -69,16 +71,16 @@ def locked_leaf(
 
 
 @transaction.atomic
-def terminate_agent(actor: Actor, *, zone_id: str, agent_id: str, reason: str) -> Fall:
+def terminate_agent(actor: Actor, *, zone_id: str, agent_id: str, reason: str) -> falling.Fall:
     """Ends the agent with its subtree, edges and open invocations (D13).
 
     Ending what has ended changes nothing and returns an empty Fall.
     """
     agent, is_leaf = locked_leaf(actor, zone_id, agent_id)
     if agent["status"] not in ("active", "suspended"):
-        return Fall(zone_id=zone_id)
+        return falling.Fall(zone_id=zone_id)
     known = [agent_id, agent["parent_id"]] if agent["parent_id"] else [agent_id]
-    return carry_out(
+    return falling.carry_out(
         actor,
         zone_id,
         headline=lambda fall: headline(zone_id, agent_id, fall),
@@ -89,22 +91,22 @@ def terminate_agent(actor: Actor, *, zone_id: str, agent_id: str, reason: str) -
     )
 
 
-def _alone(zone_id: str, agent: dict[str, object]) -> Fall:
+def _alone(zone_id: str, agent: dict[str, object]) -> falling.Fall:
     """The fall of an agent that nothing hangs on."""
     columns = (
         "id", "parent_id", "application_id", "ancestor_ids", "subject_session_id", "transition"
     )
     agent_id = str(agent["id"])
     row = [agent[column] for column in columns]
-    return Fall(zone_id=zone_id, agents=(agent_id,), agent_rows={agent_id: row})
+    return falling.Fall(zone_id=zone_id, agents=(agent_id,), agent_rows={agent_id: row})
 
 
-def preview_termination(*, zone_id: str, agent_ids: Sequence[str]) -> Fall:
+def preview_termination(*, zone_id: str, agent_ids: Sequence[str]) -> falling.Fall:
     """What ``terminate_agent`` would end."""
-    return foresee(zone_id, agent_ids=agent_ids)
+    return falling.foresee(zone_id, agent_ids=agent_ids)
 
 
-def headline(zone_id: str, entity_id: str, fall: Fall) -> AgentsEnded:
+def headline(zone_id: str, entity_id: str, fall: falling.Fall) -> AgentsEnded:
     return AgentsEnded(
         zone_id=zone_id,
         entity_id=entity_id,
@@ -126,7 +128,7 @@ def end_due_agents(zone_id: str, limit: int = 500) -> int:
     ]
     if not due:
         return 0
-    fall = carry_out(
+    fall = falling.carry_out(
         actors.system("expire-agents"),
         zone_id,
         headline=lambda fall: headline(zone_id, due[0], fall),
@@ -175,7 +177,7 @@ def _end_live(
     ids = list(agents.order_by("id").values_list("id", flat=True))
     if not ids:
         return Ended()
-    fall = carry_out(
+    fall = falling.carry_out(
         actor,
         zone_id,
         headline=lambda fall: headline(zone_id, ids[0], fall),

@@ -21,6 +21,7 @@ from caracal_site.database import DIVISION_BY_ZERO, Changed, sqlstate
 from caracal_site.ids import new_id
 from delegations.errors import ExceedsParentAuthority, ParentAmbiguous
 from delegations.events import DelegationCreated
+from delegations.models import DelegationEdge
 from delegations.rules import mirrored_hops
 from tokens.bearer import caller_parameters, refuse_dead_caller
 
@@ -257,7 +258,8 @@ def _mirror(
 
 def parent_edge_of(parent: dict[str, Any], request: SpawnRequest) -> dict[str, Any]:
     """The edge to mirror. Raises when none is live, the named one is not, or several
-    are and none is named."""
+    are and none is named; Changed when the first came while the parent was waited for.
+    """
     inbound = parent["inbound"]
     named = request.inherit_parent_edge_id
     if named is not None:
@@ -267,6 +269,8 @@ def parent_edge_of(parent: dict[str, Any], request: SpawnRequest) -> dict[str, A
                 return dict(edge)
         raise errors.InheritedEdgeNotActive
     if not inbound:
+        if DelegationEdge.objects.active().inbound_to(parent["id"]).exists():
+            raise Changed
         raise ExceedsParentAuthority
     if len(inbound) > 1:
         raise ParentAmbiguous

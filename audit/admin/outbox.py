@@ -43,9 +43,7 @@ class Requeue(Gesture):
 
     def preview(self, rows: Sequence[OutboxEvent]) -> Impact:
         ids = [row.id for row in rows]
-        return Impact(
-            [Affected("Events queued", len(ids), examples(OutboxEvent, ids))]
-        )
+        return Impact([Affected("Events queued", len(ids), examples(OutboxEvent, ids))])
 
     def perform(
         self, actor: Actor, rows: Sequence[OutboxEvent], answers: dict[str, Any]
@@ -94,7 +92,6 @@ class OutboxEventAdmin(EvidenceAdmin):
         "state",
         "zone",
         columns.column("zone_seq", str, label="number"),
-        columns.mono("dedupe_key", "key"),
         "attempts",
         columns.moment("created_at"),
         columns.moment("published_at"),

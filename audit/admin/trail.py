@@ -12,6 +12,7 @@ from django.db.models import OuterRef, QuerySet, Subquery, TextField
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from audit.events import Event
@@ -23,6 +24,7 @@ from caracal_site.console.filters import ZoneFilter, linked
 from zones.models import AdminToken, Application, Provider, Resource, Zone
 
 REFUSED = 400
+REFUSED_WORD = "Refused: "
 
 
 def with_zone_name(rows: QuerySet) -> QuerySet:
@@ -82,7 +84,7 @@ def sentence_of(row: AdminAuditEvent) -> str:
     payload = row.payload_json or {}
     if row.status_code >= REFUSED:
         code = str(payload.get("error") or row.status_code)
-        return f"Refused: {_refusals().get(code, code)}"
+        return f"{REFUSED_WORD}{_refusals().get(code, code)}"
     return _happenings().get(str(payload.get("event")), row.action)
 
 
@@ -155,7 +157,6 @@ class AdminAuditEventAdmin(EvidenceAdmin):
         "by",
         "zone",
         "why",
-        "outcome",
     )
     list_filter = (
         OutcomeFilter,
@@ -209,8 +210,12 @@ class AdminAuditEventAdmin(EvidenceAdmin):
         return with_names(with_zone_name(super().get_queryset(request)))
 
     @admin.display(description="what")
-    def what(self, obj: AdminAuditEvent) -> str:
-        return sentence_of(obj)
+    def what(self, obj: AdminAuditEvent) -> SafeString | str:
+        sentence = sentence_of(obj)
+        if obj.status_code < REFUSED:
+            return sentence
+        refused = display.badge("refused", "bad")
+        return format_html("{} {}", refused, sentence.removeprefix(REFUSED_WORD))
 
     @admin.display(description="about")
     def about(self, obj: AdminAuditEvent) -> SafeString:

@@ -22,7 +22,7 @@ from rest_framework.viewsets import ViewSet
 from caracal_site import context
 from caracal_site.actors import Actor
 from caracal_site.api import refusals
-from caracal_site.api.errors import SystemZoneReadOnly
+from caracal_site.api.errors import InvalidAdminToken, SystemZoneReadOnly
 from caracal_site.errors import (
     CaracalError,
     InvalidBody,
@@ -58,8 +58,15 @@ class ApiViewSet(ViewSet):
     invalid_body: ClassVar[type[InvalidBody]] = InvalidBody
     invalid_params: ClassVar[type[CaracalError]] = InvalidParams
 
-    actor: Actor | None = None
+    _actor: Actor | None = None
     zone: Any = None
+
+    @property
+    def actor(self) -> Actor:
+        """The authenticated caller."""
+        if self._actor is None:
+            raise InvalidAdminToken
+        return self._actor
 
     @property
     def mutates(self) -> bool:
@@ -70,7 +77,8 @@ class ApiViewSet(ViewSet):
         return not reads
 
     def perform_authentication(self, request: Request) -> None:
-        self.actor = request.auth
+        auth: Any = request.auth
+        self._actor = auth
 
     def check_permissions(self, request: Request) -> None:
         super().check_throttles(request)
@@ -91,7 +99,7 @@ class ApiViewSet(ViewSet):
         if not all(is_id(value) for value in self.kwargs.values()):
             raise self.invalid_params
 
-    def body(self, serializer: type[Serializer]) -> dict[str, Any]:
+    def body(self, serializer: type[Serializer[Any]]) -> dict[str, Any]:
         """The request's body as ``serializer`` accepts it: only the members sent."""
         bound = serializer(data=self.request.data)
         bound.is_valid(raise_exception=True)
@@ -103,9 +111,10 @@ class ApiViewSet(ViewSet):
         response = super().finalize_response(request, response, *args, **kwargs)
         error = getattr(response, "error", None)
         if error is not None:
-            zone_id = self.zone.id if self.zone else self.actor and self.actor.zone_id
+            known = self._actor.zone_id if self._actor else None
+            zone_id = self.zone.id if self.zone else known
             refusals.note(
-                error, actor=self.actor, mutates=self.mutates, zone_id=zone_id
+                error, actor=self._actor, mutates=self.mutates, zone_id=zone_id
             )
         return response
 

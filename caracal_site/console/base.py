@@ -160,7 +160,9 @@ class ConsoleAdmin(admin.ModelAdmin):
         if obj is not None:
             panels = list(self.panels(request, obj))
             context["pictures"] = [one for one in panels if isinstance(one, Pictures)]
-            context["panels"] = [one for one in panels if one not in context["pictures"]]
+            context["panels"] = [
+                one for one in panels if one not in context["pictures"]
+            ]
             context["gestures"] = [
                 (gesture, self.gesture_url(gesture, obj))
                 for gesture in self.gestures
@@ -209,6 +211,12 @@ class ConsoleAdmin(admin.ModelAdmin):
         if obj is None:
             return reverse(f"{meta}_gestures", args=[gesture.name])
         return reverse(f"{meta}_gesture", args=[quote(obj.pk), gesture.name])
+
+    def asked(self, gesture: Gesture, number: int) -> str:
+        """The question at the head of a gesture's page."""
+        if number == 1:
+            return gesture.question
+        return f"{gesture.button} {number} {self.title.lower()}?"
 
     def may_perform(self, request: HttpRequest) -> bool:
         """Whether the person may do anything to rows of this model."""
@@ -312,8 +320,9 @@ class DomainAdmin(ConsoleAdmin):
         """Calls the service that makes a row; returns it and the secret it made."""
         raise PermissionDenied
 
-    def change(self, actor: Actor, obj: Any, form: ConsoleForm) -> None:
-        """Calls the service that changes the row; ``form.changes()`` is what to."""
+    def change(self, actor: Actor, obj: Any, form: ConsoleForm) -> Model:
+        """Calls the service that changes the row, with ``form.changes()``; returns the
+        row as it is then."""
         raise PermissionDenied
 
     def is_ended(self, obj: Any) -> bool:
@@ -371,12 +380,12 @@ class DomainAdmin(ConsoleAdmin):
         actor = console_actor(request.user)
         if change:
             if form.changed_data:
-                self.change(actor, obj, form)
+                vars(obj).update(vars(self.change(actor, obj, form)))
             return
         if self.reveals:
             disclosure.refuse_spent(request, form.cleaned_data["once"])
         created, secret = self.create(actor, form)
-        obj.pk = created.pk
+        vars(obj).update(vars(created))
         if secret is not None:
             disclosure.spend(request, form.cleaned_data["once"])
             request.disclosure = secret  # type: ignore[attr-defined]

@@ -49,7 +49,7 @@ def answer(
         **model_admin.admin_site.each_context(request),
         "opts": model_admin.opts,
         "list_title": model_admin.title,
-        "title": gesture.question,
+        "title": model_admin.asked(gesture, len(subjects)),
         "gesture": gesture,
         "impact": impact,
         "form": form,

@@ -21,7 +21,7 @@ REMEMBERED = 50
 
 
 class AlreadyShown(CaracalError):
-    """This form was sent before; the secret it made was shown then and only then."""
+    """This form was sent before, and its secret shown; open it anew for another."""
 
     code = "already_shown"
     status = 409

@@ -73,11 +73,8 @@ class ConsoleForm(forms.ModelForm):
         if not placed:
             self.add_error(None, refusals.sentence(refusal))
 
-    def validate_unique(self) -> None:
-        """The service finds out, and says it better."""
-
-    def validate_constraints(self) -> None:
-        """The service finds out, and says it better."""
+    def _post_clean(self) -> None:
+        """Nothing: Django would fill the row in and judge it, which services do."""
 
     def save(self, commit: bool = True) -> Any:
         raise FormWrites

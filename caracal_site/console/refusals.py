@@ -39,9 +39,9 @@ def understood(error: BaseException) -> CaracalError:
 def sentence(error: CaracalError) -> str:
     """What a person reads: the error's sentence, and its detail where it has one."""
     detail = error.extra.get("detail") or error.extra.get("message")
-    if not detail or str(detail) in error.sentence:
+    text = str(detail or "").rstrip(".")
+    if text.casefold() in error.sentence.casefold():
         return error.sentence
-    text = str(detail).rstrip(".")
     return f"{error.sentence} {text[:1].upper()}{text[1:]}."
 
 

@@ -16,9 +16,9 @@ from hypothesis.strategies import SearchStrategy
 
 # fmt: off
 NASTY = [
-    "", " ", "\0", "null", "0", "-1", "1e999", "%00", "%ff", "../..", "'\"; --", "{}", "[]",
-    "\ud83d", "é", "\u202e", "\U0001d4b3" * 40, "a" * 5000, "https://[::1", "http://x\\y",
-    "2026-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z", "0000-00-00T00:00:00Z", "true",
+    "", " ", "\0", "null", "0", "-1", "1e999", "%00", "%ff", "../..", "'\"; --", "{}",
+    "\ud83d", "é", "\u202e", "\U0001d4b3" * 40, "a" * 5000, "[]", "true", "http://[",
+    "2026-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z", "0000-00-00T00:00:00Z",
 ]
 # fmt: on
 NUMBERS = [0, -1, 1, 2**31, 2**63, -(2**63) - 1, 10**30, 1.5, 1e308, -0.0]
@@ -99,7 +99,7 @@ class Drawing:
     def query(self, parameters: list[dict[str, Any]]) -> str:
         pairs: list[tuple[str, Any]] = []
         for parameter in parameters:
-            if self.draw(st.booleans()):
+            if self.is_odd(4):
                 pairs.append((parameter["name"], self.value(parameter["schema"])))
         if self.is_odd(10):
             pairs.append((self.draw(texts), self.draw(texts)))
@@ -132,7 +132,7 @@ class Drawing:
     def value(self, schema: Any) -> Any:
         """A value that fits ``schema`` more often than not."""
         schema = self.resolved(schema)
-        if self.is_odd(12):
+        if self.is_odd(30):
             return self.draw(junk)
         for choice in ("anyOf", "oneOf"):
             if choice in schema:
@@ -171,7 +171,7 @@ class Drawing:
         return {
             name: self.value(member)
             for name, member in schema.get("properties", {}).items()
-            if (name in required and not self.is_odd(15)) or self.draw(st.booleans())
+            if (name in required and not self.is_odd(30)) or self.draw(st.booleans())
         }
 
 

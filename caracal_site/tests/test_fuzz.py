@@ -12,9 +12,11 @@ from urllib.parse import quote
 
 import pytest
 from django.conf import settings as configured
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given
+from hypothesis import settings as profile
 from hypothesis import strategies as st
 from hypothesis.strategies import DataObject
+from pytest_django import Settings
 
 from caracal_site.api import openapi as api_openapi
 from caracal_site.coordinator import openapi as coordinator_openapi
@@ -23,7 +25,7 @@ from caracal_site.testing.world import World
 from caracal_site.tests.drawing import METHODS, Drawing, Sent, texts
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "250"))
-bounded = settings(
+bounded = profile(
     max_examples=EXAMPLES,
     derandomize="FUZZ_EXAMPLES" not in os.environ,
     database=None,
@@ -45,6 +47,12 @@ def assert_no_fault(response: Any, sent: Sent) -> None:
     body = response.json()
     assert body.get("error") or body.get("code"), sent
     assert body["requestId"] == response.headers["X-Request-ID"], sent
+
+
+@pytest.fixture(autouse=True)
+def no_limit(settings: Settings) -> None:
+    settings.API_V1_RATE_LIMIT_PER_MIN = 0
+    settings.COORDINATOR_RATE_LIMIT_PER_MIN = 0
 
 
 @pytest.fixture

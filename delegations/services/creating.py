@@ -21,6 +21,7 @@ from caracal_site.times import from_wire
 from delegations import constraints as typed
 from delegations import errors, rules
 from delegations.events import DelegationCreated
+from delegations.models import DelegationEdge
 from tokens.bearer import caller_parameters, refuse_dead_caller
 
 DELEGATE_FROM = "coordinator.delegate_from:"
@@ -150,7 +151,7 @@ def _create(
 ) -> CreatedDelegation:
     now, facts = _facts(actor, zone_id, request, constraints, broad)
     _refuse_endpoints(actor, request, facts)
-    parent = _chosen_parent(facts["source"], facts["parents"], request.parent_edge_id)
+    parent = _chosen_parent(request, facts["source"], facts["parents"])
     resources = _resources(request, constraints, facts, owned=parent is None)
     # A broad edge below another is held to its parent's scopes alone.
     if not (broad and parent):
@@ -253,17 +254,23 @@ def _refuse_endpoints(
 
 
 def _chosen_parent(
-    source: dict[str, Any], parents: Sequence[dict[str, Any]], named: str | None
+    request: DelegationRequest, source: dict[str, Any], parents: Sequence[dict[str, Any]]
 ) -> dict[str, Any] | None:
-    """The edge the new one rests on; None for a source with root authority (D10)."""
-    if named is not None:
+    """The edge the new one rests on; None for a source with root authority (D10).
+
+    Raises Changed when the first edge came while the source was waited for.
+    """
+    if request.parent_edge_id is not None:
         for edge in parents:
-            if edge["id"] == named:
+            if edge["id"] == request.parent_edge_id:
                 return edge
         raise errors.ParentNotActive
     if not source["narrowed"]:
         return None
     if not parents:
+        live = DelegationEdge.objects.active()
+        if live.inbound_to(request.source_session_id).exists():
+            raise Changed
         raise errors.ExceedsParentAuthority("The source's own delegation has ended.")
     if len(parents) > 1:
         raise errors.ParentAmbiguous

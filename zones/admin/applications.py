@@ -102,7 +102,9 @@ class ArchiveApplication(Gesture):
         return Impact(
             [
                 Affected(
-                    "Agents that end", len(fall.agents), examples(AgentSession, fall.agents)
+                    "Agents that end",
+                    len(fall.agents),
+                    examples(AgentSession, fall.agents),
                 ),
                 Affected(
                     "Delegations revoked",
@@ -203,8 +205,8 @@ class ApplicationAdmin(ScopedAdmin):
         )
         return issued.application, _disclosed(issued, ADVICE)
 
-    def change(self, actor: Actor, obj: Any, form: ConsoleForm) -> None:
-        services.change_application(
+    def change(self, actor: Actor, obj: Any, form: ConsoleForm) -> Model:
+        return services.change_application(
             obj.pk, zone_id=obj.zone_id, actor=actor, changes=form.changes()
         )
 

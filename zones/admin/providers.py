@@ -131,8 +131,8 @@ class ProviderAdmin(ScopedAdmin):
         )
         return provider, None
 
-    def change(self, actor: Actor, obj: Any, form: ConsoleForm) -> None:
-        services.change_provider(
+    def change(self, actor: Actor, obj: Any, form: ConsoleForm) -> Model:
+        return services.change_provider(
             obj.pk, zone_id=obj.zone_id, actor=actor, changes=form.changes()
         )
 

@@ -228,9 +228,9 @@ class ResourceAdmin(ScopedAdmin):
             zone_id=zone_id, actor=actor, fields=wanted
         ), None
 
-    def change(self, actor: Actor, obj: Any, form: Any) -> None:
+    def change(self, actor: Actor, obj: Any, form: Any) -> Model:
         changes: Any = form.given(form.changed_data)
-        services.change_resource(
+        return services.change_resource(
             obj.pk, zone_id=obj.zone_id, actor=actor, changes=changes
         )
 

@@ -80,7 +80,9 @@ class ArchiveZone(Gesture):
         return Impact(
             [
                 Affected(
-                    "Agents that end", len(fall.agents), examples(AgentSession, fall.agents)
+                    "Agents that end",
+                    len(fall.agents),
+                    examples(AgentSession, fall.agents),
                 ),
                 Affected("Delegations revoked", len(fall.edges)),
                 Affected("Invocations canceled", len(fall.invocations)),
@@ -193,10 +195,10 @@ class ZoneAdmin(DomainAdmin):
         )
         return zone, None
 
-    def change(self, actor: Actor, obj: Zone, form: ConsoleForm) -> None:
+    def change(self, actor: Actor, obj: Zone, form: ConsoleForm) -> Model:
         changes = form.changes()
         shutdown = changes.pop("dcr_shutdown", None) or None
-        services.change_zone(
+        return services.change_zone(
             obj.pk, actor=actor, changes=changes, dcr_shutdown=shutdown
         )
 

@@ -106,7 +106,7 @@ def minted(token: MintedToken) -> dict[str, Any]:
 
 def counts(of: str, *names: str) -> serializers.Serializer:
     """How many there are of something, by name."""
-    fields = {name: serializers.IntegerField() for name in names}
+    fields: dict[str, Any] = {name: serializers.IntegerField() for name in names}
     return inline_serializer(f"ZoneOverview{of.title()}", fields)
 
 

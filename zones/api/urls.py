@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.urls import path
 
 from zones.api.views import AdminTokensViewSet, ZonesViewSet, ZoneViewSet
@@ -13,8 +15,12 @@ from zones.api.zone_views import (
 
 app_name = "zones"
 
-COLLECTION = {"get": "list", "post": "create"}
-ITEM = {"get": "retrieve", "patch": "partial_update", "delete": "destroy"}
+COLLECTION: dict[str, Any] = {"get": "list", "post": "create"}
+ITEM: dict[str, Any] = {
+    "get": "retrieve",
+    "patch": "partial_update",
+    "delete": "destroy",
+}
 ZONE = "zones/<str:zone_id>"
 
 urlpatterns = [

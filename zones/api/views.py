@@ -49,9 +49,7 @@ class ZonesViewSet(ApiViewSet):
         fields = self.body(serializers.ZoneCreateSerializer)
 
         def perform() -> Response:
-            zone = services.create_zone(
-                fields.pop("name"), actor=request.auth, **fields
-            )
+            zone = services.create_zone(fields.pop("name"), actor=self.actor, **fields)
             return Response(shapes.columns_of(zone, shapes.ZONE), status=201)
 
         return once(request, perform)
@@ -76,13 +74,13 @@ class ZoneViewSet(ZoneScopedViewSet):
         changes: Any = self.body(serializers.ZoneChangeSerializer)
         dcr_shutdown = changes.pop("dcr_shutdown", None)
         zone = services.change_zone(
-            zone_id, actor=request.auth, changes=changes, dcr_shutdown=dcr_shutdown
+            zone_id, actor=self.actor, changes=changes, dcr_shutdown=dcr_shutdown
         )
         return Response(shapes.columns_of(zone, shapes.ZONE))
 
     @described("Archive a zone", status=204, refusals=(400, 404, 409))
     def destroy(self, request: Request, zone_id: str) -> Response:
-        services.archive_zone(zone_id, actor=request.auth, reason="zone_archived")
+        services.archive_zone(zone_id, actor=self.actor, reason="zone_archived")
         return Response(status=204)
 
     @described(
@@ -113,7 +111,7 @@ class AdminTokensViewSet(ApiViewSet):
 
     def check_route(self, request: Request) -> None:
         if self.action in ("list", "create", "destroy"):
-            services.require_token_manager(request.auth)
+            services.require_token_manager(self.actor)
         super().check_route(request)
 
     @described(
@@ -144,7 +142,7 @@ class AdminTokensViewSet(ApiViewSet):
 
         def perform() -> Response:
             minted = services.mint_admin_token(
-                fields.pop("name"), actor=request.auth, **fields
+                fields.pop("name"), actor=self.actor, **fields
             )
             return Response(shapes.minted(minted), status=201)
 
@@ -152,5 +150,5 @@ class AdminTokensViewSet(ApiViewSet):
 
     @described("Revoke an admin token", status=204, refusals=(400, 404))
     def destroy(self, request: Request, id: str) -> Response:
-        services.revoke_admin_token(id, actor=request.auth, reason=BY_REQUEST)
+        services.revoke_admin_token(id, actor=self.actor, reason=BY_REQUEST)
         return Response(status=204)

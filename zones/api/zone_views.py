@@ -36,9 +36,7 @@ class ApplicationsViewSet(ZoneScopedViewSet):
         """Live applications as answered: traits for tokens of all zones only."""
         in_zone = Application.objects.in_zone(self.zone.id).live()
         seen = (
-            shapes.APPLICATION
-            if self.actor and self.actor.is_global
-            else shapes.APPLICATION_IN_ZONE
+            shapes.APPLICATION if self.actor.is_global else shapes.APPLICATION_IN_ZONE
         )
         return in_zone.values(*seen)
 
@@ -73,7 +71,7 @@ class ApplicationsViewSet(ZoneScopedViewSet):
             made = services.create_application(
                 fields["name"],
                 zone_id=zone_id,
-                actor=request.auth,
+                actor=self.actor,
                 traits=fields.get("traits", ()),
             )
             return Response(shapes.issued(made), status=201)
@@ -90,13 +88,13 @@ class ApplicationsViewSet(ZoneScopedViewSet):
     )
     def register(self, request: Request, zone_id: str) -> Response:
         fields = self.body(serializers.ApplicationRegisterSerializer)
-        limit_registrations(zone_id, request.auth.id)
+        limit_registrations(zone_id, self.actor.id)
 
         def perform() -> Response:
             made = services.register_application(
                 fields["name"],
                 zone_id=zone_id,
-                actor=request.auth,
+                actor=self.actor,
                 expires_in_seconds=fields["expires_in"],
             )
             return Response(shapes.issued(made), status=201)
@@ -121,14 +119,14 @@ class ApplicationsViewSet(ZoneScopedViewSet):
     def partial_update(self, request: Request, zone_id: str, id: str) -> Response:
         changes: Any = self.body(serializers.ApplicationChangeSerializer)
         application = services.change_application(
-            id, zone_id=zone_id, actor=request.auth, changes=changes
+            id, zone_id=zone_id, actor=self.actor, changes=changes
         )
         return Response({"id": application.id, "name": application.name})
 
     @described("Archive an application", status=204, refusals=(400, 404, 409))
     def destroy(self, request: Request, zone_id: str, id: str) -> Response:
         services.archive_application(
-            id, zone_id=zone_id, actor=request.auth, reason="application_archived"
+            id, zone_id=zone_id, actor=self.actor, reason="application_archived"
         )
         return Response(status=204)
 
@@ -138,7 +136,7 @@ class ApplicationsViewSet(ZoneScopedViewSet):
         refusals=(400, 404, 409),
     )
     def rotate_secret(self, request: Request, zone_id: str, id: str) -> Response:
-        rotated = services.rotate_client_secret(id, zone_id=zone_id, actor=request.auth)
+        rotated = services.rotate_client_secret(id, zone_id=zone_id, actor=self.actor)
         return Response(shapes.issued(rotated))
 
 
@@ -176,7 +174,7 @@ class ProvidersViewSet(ZoneScopedViewSet):
 
         def perform() -> Response:
             made = services.create_provider(
-                fields.pop("kind"), zone_id=zone_id, actor=request.auth, **fields
+                fields.pop("kind"), zone_id=zone_id, actor=self.actor, **fields
             )
             row = shapes.columns_of(made, shapes.PROVIDER)
             return Response(shapes.provider(row), status=201)
@@ -199,14 +197,14 @@ class ProvidersViewSet(ZoneScopedViewSet):
     def partial_update(self, request: Request, zone_id: str, id: str) -> Response:
         changes: Any = self.body(serializers.ProviderChangeSerializer)
         changed = services.change_provider(
-            id, zone_id=zone_id, actor=request.auth, changes=changes
+            id, zone_id=zone_id, actor=self.actor, changes=changes
         )
         return Response(shapes.provider(shapes.columns_of(changed, shapes.PROVIDER)))
 
     @described("Archive a provider", status=204, refusals=(400, 404, 409))
     def destroy(self, request: Request, zone_id: str, id: str) -> Response:
         services.archive_provider(
-            id, zone_id=zone_id, actor=request.auth, reason=BY_REQUEST
+            id, zone_id=zone_id, actor=self.actor, reason=BY_REQUEST
         )
         return Response(status=204)
 
@@ -235,7 +233,7 @@ class ResourcesViewSet(ZoneScopedViewSet):
     def rows(self) -> QuerySet[Any, dict[str, Any]]:
         """Live resources as answered: tokens of one zone see no control resource."""
         in_zone = Resource.objects.in_zone(self.zone.id).live()
-        if not (self.actor and self.actor.is_global):
+        if not self.actor.is_global:
             in_zone = in_zone.exclude(identifier=settings.CONTROL_AUDIENCE)
         return in_zone.with_gateway_application().values(*shapes.RESOURCE)
 
@@ -265,7 +263,7 @@ class ResourcesViewSet(ZoneScopedViewSet):
 
         def perform() -> Response:
             made = services.create_resource(
-                zone_id=zone_id, actor=request.auth, fields=fields
+                zone_id=zone_id, actor=self.actor, fields=fields
             )
             return Response(shapes.columns_of(made, shapes.RESOURCE), status=201)
 
@@ -287,14 +285,14 @@ class ResourcesViewSet(ZoneScopedViewSet):
     def partial_update(self, request: Request, zone_id: str, id: str) -> Response:
         changes: Any = self.body(serializers.ResourceChangeSerializer)
         changed = services.change_resource(
-            id, zone_id=zone_id, actor=request.auth, changes=changes
+            id, zone_id=zone_id, actor=self.actor, changes=changes
         )
         return Response(shapes.columns_of(changed, shapes.RESOURCE))
 
     @described("Archive a resource", status=204, refusals=(400, 404, 409))
     def destroy(self, request: Request, zone_id: str, id: str) -> Response:
         services.archive_resource(
-            id, zone_id=zone_id, actor=request.auth, reason=BY_REQUEST
+            id, zone_id=zone_id, actor=self.actor, reason=BY_REQUEST
         )
         return Response(status=204)
 

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -117,7 +118,7 @@ def find_usable(plain: str) -> AdminToken | None:
 
 def mark_used(token_id: str) -> None:
     """Notes that a token is in use, unless that is noted already or being noted."""
-    stale = AdminToken.objects.marking_stale(
+    stale: Any = AdminToken.objects.marking_stale(
         settings.ADMIN_TOKEN_LAST_USED_DEBOUNCE_SEC
     )
     with transaction.atomic():

@@ -30,6 +30,7 @@ from zones.traits import namespace_of
 
 NAME_KEY = "applications_name_live_key"
 EXPIRED_BATCH = 200
+NO_DIGEST = bytes(32)
 
 
 class ApplicationFields(TypedDict, total=False):
@@ -107,8 +108,8 @@ def change_application(
     _refuse_reserved(actor, changes.get("name"))
     check_traits(changes.get("traits", ()), may_give_authority=actor.is_global)
     hold_zone(zone_id, actor=actor)
-    application = _lock(application_id, zone_id)
-    columns = dict(changes)
+    application: Application = _lock(application_id, zone_id)
+    columns: dict[str, Any] = dict(changes)
     if "traits" in changes:
         _refuse_authority_to_dynamic(application, changes["traits"])
     if "client_secret" in changes:
@@ -200,8 +201,10 @@ def verify_client_secret(
     time, and only when the secret is the previous one.
     """
     given = sealing.digest("client_secret", f"{application.id}:{secret}")
-    current = sealing.same(given, application.secret_digest)
-    previous = sealing.same(given, application.previous_secret_digest or bytes(32))
+    current = sealing.same(given, bytes(application.secret_digest))
+    previous = sealing.same(
+        given, bytes(application.previous_secret_digest or NO_DIGEST)
+    )
     if current or not previous or application.previous_secret_expires_at is None:
         return current
     if now is not None:
@@ -230,7 +233,7 @@ def _digest(application_id: str, secret: str) -> bytes:
     return sealing.digest("client_secret", f"{application_id}:{secret}")
 
 
-def _replaced_secret(application: Application, secret: str) -> dict[str, Any]:
+def _replaced_secret(application: Any, secret: str) -> dict[str, Any]:
     if application.is_expired:
         raise errors.ApplicationExpired
     overlap = timedelta(seconds=settings.CLIENT_SECRET_OVERLAP_SECONDS)

@@ -107,7 +107,7 @@ def change_resource(
         )
     resource = _lock(resource_id, zone_id)
     before = resource.identifier
-    columns = dict(changes)
+    columns: dict[str, Any] = dict(changes)
     if "identifier" in changes:
         columns["identifier"] = _canonical(changes["identifier"])
         _refuse_reserved(actor, columns["identifier"])

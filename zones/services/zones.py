@@ -197,7 +197,7 @@ def dcr_status(zone: Zone) -> DcrStatus:
     return DcrStatus(zone.dcr_enabled, _live_dynamic(zone.id).count())
 
 
-def _live_dynamic(zone_id: str) -> ApplicationQuerySet:
+def _live_dynamic(zone_id: str) -> ApplicationQuerySet[Application]:
     return Application.objects.in_zone(zone_id).live().dynamic().unexpired()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from audit.models import AdminAuditEvent
 from caracal_site.actors import Actor, ActorKind
 from caracal_site.ids import new_id
 from zones import services
@@ -59,3 +60,9 @@ def make_resource(zone: Zone, **fields: Any) -> Resource:
     return services.create_resource(
         zone_id=zone.id, actor=ACTOR, fields=resource_fields(zone, **fields)
     )
+
+
+def told(row: AdminAuditEvent) -> dict[str, Any]:
+    """What an audit row says of what happened."""
+    assert row.payload_json is not None
+    return dict(row.payload_json)

@@ -144,7 +144,6 @@ class TestSeeding:
     def works(self, token: str) -> bool:
         return Api(token).get("/v1/zones?limit=1").status_code == 200
 
-    @pytest.mark.xdist_group("seeding")
     def test_going_on_and_back_locks_nobody_out(self) -> None:
         first, second = f"cat_{new_id()}", f"cat_{new_id()}"
         for current, former in ((first, None), (second, first), (first, second)):
@@ -153,7 +152,6 @@ class TestSeeding:
             if former:
                 assert not any(self.works(seed.plain) for seed in seeds_of(former))
 
-    @pytest.mark.xdist_group("seeding")
     def test_seeding_again_changes_nothing(self, settings: Any) -> None:
         services.seed_bootstrap(settings.CARACAL_ADMIN_TOKEN)
         live = AdminToken.objects.filter(created_by=BOOTSTRAP, revoked_at=None)
@@ -161,7 +159,6 @@ class TestSeeding:
         services.seed_bootstrap(settings.CARACAL_ADMIN_TOKEN)
         assert live.get() == before
 
-    @pytest.mark.xdist_group("seeding")
     def test_a_start_brings_a_revoked_token_back(self, api: Api, settings: Any) -> None:
         services.seed_bootstrap(settings.CARACAL_ADMIN_TOKEN)
         live = AdminToken.objects.filter(created_by=BOOTSTRAP, revoked_at=None)
@@ -170,7 +167,6 @@ class TestSeeding:
         services.seed_bootstrap(settings.CARACAL_ADMIN_TOKEN)
         assert self.works(settings.CARACAL_ADMIN_TOKEN)
 
-    @pytest.mark.xdist_group("seeding")
     def test_a_minted_token_may_become_the_configured_one(self, api: Api) -> None:
         zone = make_zone()
         body = {"name": "x", "scope": "zone", "zone_id": zone.id}
@@ -178,7 +174,6 @@ class TestSeeding:
         services.seed_bootstrap(minted["token"])
         assert self.works(minted["token"])
 
-    @pytest.mark.xdist_group("seeding")
     def test_no_token_seeds_nothing(self) -> None:
         before = AdminToken.objects.count()
         services.seed_bootstrap("")

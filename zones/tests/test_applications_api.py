@@ -20,6 +20,7 @@ from zones.tests.factories import (
     make_dynamic,
     make_resource,
     make_zone,
+    told,
 )
 
 ISSUED = {
@@ -251,9 +252,9 @@ class TestSecrets:
         changed, rotated = AdminAuditEvent.objects.filter(
             entity_id=issued.application.id
         ).order_by("position")[1:]
-        assert changed.payload_json["changed_fields"] == ["name"]
-        assert changed.payload_json["secret_rotated"] is True
-        assert rotated.payload_json["secret_rotated"] is True
+        assert told(changed)["changed_fields"] == ["name"]
+        assert told(changed)["secret_rotated"] is True
+        assert told(rotated)["secret_rotated"] is True
 
 
 class TestSelfRegistration:
@@ -306,8 +307,8 @@ class TestSelfRegistration:
         assert refusal(answer) == (404, "application_not_found")
         assert api.get(path(zone, f"/{living.id}")).status_code == 200
         event = AdminAuditEvent.objects.filter(entity_id=gone.id).latest("position")
-        assert event.payload_json["event"] == "application.archived"
-        assert event.payload_json["reason"] == "expired"
+        assert told(event)["event"] == "application.archived"
+        assert told(event)["reason"] == "expired"
         assert (event.method, event.actor_scope) == ("JOB", "system")
 
 
@@ -346,8 +347,8 @@ class TestArchiving:
         event = AdminAuditEvent.objects.filter(entity_id=application.id).latest(
             "position"
         )
-        assert event.payload_json["reason"] == "because"
-        assert event.payload_json["changed_fields"] == []
+        assert told(event)["reason"] == "because"
+        assert told(event)["changed_fields"] == []
 
 
 def expire(application: Application) -> None:
