@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 from agents import queries, services
 from agents.queries import AgentsQuery
 from caracal_site.coordinator.answers import answer, nothing
+from caracal_site.coordinator.bodies import or_none
 from caracal_site.coordinator.keyed import once
 from caracal_site.coordinator.listing import PageQuery
 from caracal_site.coordinator.routes import Call, Route
@@ -40,9 +41,9 @@ class SpawnBody(msgspec.Struct, forbid_unknown_fields=True):
 class TerminateQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Why the agent ends."""
 
-    reason: Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]*\Z")] = (
-        "requested"
-    )
+    reason: Annotated[
+        str, Meta(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]*\Z")
+    ] = "requested"
 
 
 class Agent(msgspec.Struct):
@@ -95,20 +96,16 @@ class Resumed(msgspec.Struct):
     resumed: int
 
 
-def _or_none(value: Any) -> Any:
-    return None if value is UNSET else value
-
-
 async def spawn(call: Call) -> HttpResponse:
     body: SpawnBody = call.body
     request = services.SpawnRequest(
         application_id=body.application_id,
-        subject_session_id=_or_none(body.subject_session_id),
+        subject_session_id=or_none(body.subject_session_id),
         parent_id=body.parent_id,
         lifecycle=body.lifecycle,
         labels=tuple(label.strip() for label in body.labels),
-        ttl_seconds=_or_none(body.ttl_seconds),
-        inherit_parent_edge_id=_or_none(body.inherit_parent_edge_id),
+        ttl_seconds=or_none(body.ttl_seconds),
+        inherit_parent_edge_id=or_none(body.inherit_parent_edge_id),
         metadata=body.metadata,
     )
     return await once(
@@ -121,14 +118,19 @@ async def spawn(call: Call) -> HttpResponse:
 
 async def list_agents(call: Call) -> HttpResponse:
     return answer(
-        await in_db(queries.list_agents, call.actor, zone_id=call.zone_id, query=call.query)
+        await in_db(
+            queries.list_agents, call.actor, zone_id=call.zone_id, query=call.query
+        )
     )
 
 
 async def get_agent(call: Call) -> HttpResponse:
     return answer(
         await in_db(
-            queries.get_agent, call.actor, zone_id=call.zone_id, agent_id=call.params["id"]
+            queries.get_agent,
+            call.actor,
+            zone_id=call.zone_id,
+            agent_id=call.params["id"],
         )
     )
 
@@ -158,7 +160,10 @@ async def suspend(call: Call) -> HttpResponse:
 
 async def resume(call: Call) -> HttpResponse:
     changed = await in_db(
-        services.resume_agent, call.actor, zone_id=call.zone_id, agent_id=call.params["id"]
+        services.resume_agent,
+        call.actor,
+        zone_id=call.zone_id,
+        agent_id=call.params["id"],
     )
     return answer({"resumed": changed})
 
@@ -176,7 +181,9 @@ async def terminate(call: Call) -> HttpResponse:
 
 async def list_services(call: Call) -> HttpResponse:
     return answer(
-        await in_db(queries.list_services, call.actor, zone_id=call.zone_id, query=call.query)
+        await in_db(
+            queries.list_services, call.actor, zone_id=call.zone_id, query=call.query
+        )
     )
 
 
@@ -191,45 +198,97 @@ async def list_invocations(call: Call) -> HttpResponse:
 AGENTS = "/zones/{zone_id}/agents"
 routes = [
     Route(
-        "POST", AGENTS, "agents:agent-spawn", spawn, "Spawn an agent session.",
-        body=SpawnBody, status=201, answer=SpawnedAgent, tags=("agents",),
+        "POST",
+        AGENTS,
+        "agents:agent-spawn",
+        spawn,
+        "Spawn an agent session.",
+        body=SpawnBody,
+        status=201,
+        answer=SpawnedAgent,
+        tags=("agents",),
     ),
     Route(
-        "GET", AGENTS, "agents:agent-list", list_agents, "List agent sessions, newest first.",
-        query=AgentsQuery, answer=AgentPage, operator=True, tags=("agents",),
+        "GET",
+        AGENTS,
+        "agents:agent-list",
+        list_agents,
+        "List agent sessions, newest first.",
+        query=AgentsQuery,
+        answer=AgentPage,
+        operator=True,
+        tags=("agents",),
     ),
     Route(
-        "GET", AGENTS + "/{id}", "agents:agent-detail", get_agent, "Get one agent session.",
-        answer=AgentDetail, operator=True, tags=("agents",),
+        "GET",
+        AGENTS + "/{id}",
+        "agents:agent-detail",
+        get_agent,
+        "Get one agent session.",
+        answer=AgentDetail,
+        operator=True,
+        tags=("agents",),
     ),
     Route(
-        "DELETE", AGENTS + "/{id}", "agents:agent-terminate", terminate,
+        "DELETE",
+        AGENTS + "/{id}",
+        "agents:agent-terminate",
+        terminate,
         "End an agent session with its subtree, edges and open invocations.",
-        query=TerminateQuery, status=204, operator=True, tags=("agents",),
+        query=TerminateQuery,
+        status=204,
+        operator=True,
+        tags=("agents",),
     ),
     Route(
-        "GET", AGENTS + "/{id}/children", "agents:agent-children", list_children,
+        "GET",
+        AGENTS + "/{id}/children",
+        "agents:agent-children",
+        list_children,
         "List the direct children of an agent session.",
-        query=AgentsQuery, answer=ChildPage, operator=True, tags=("agents",),
+        query=AgentsQuery,
+        answer=ChildPage,
+        operator=True,
+        tags=("agents",),
     ),
     Route(
-        "PATCH", AGENTS + "/{id}/suspend", "agents:agent-suspend", suspend,
+        "PATCH",
+        AGENTS + "/{id}/suspend",
+        "agents:agent-suspend",
+        suspend,
         "Suspend an agent session and the active ones below it.",
-        answer=Suspended, operator=True, tags=("agents",),
+        answer=Suspended,
+        operator=True,
+        tags=("agents",),
     ),
     Route(
-        "PATCH", AGENTS + "/{id}/resume", "agents:agent-resume", resume,
+        "PATCH",
+        AGENTS + "/{id}/resume",
+        "agents:agent-resume",
+        resume,
         "Resume a suspended agent session and the suspended ones below it.",
-        answer=Resumed, operator=True, tags=("agents",),
+        answer=Resumed,
+        operator=True,
+        tags=("agents",),
     ),
     Route(
-        "GET", "/zones/{zone_id}/agent-services", "agents:service-list", list_services,
-        "List agent services, newest first.", query=PageQuery, operator=True,
+        "GET",
+        "/zones/{zone_id}/agent-services",
+        "agents:service-list",
+        list_services,
+        "List agent services, newest first.",
+        query=PageQuery,
+        operator=True,
         tags=("services",),
     ),
     Route(
-        "GET", "/zones/{zone_id}/invocations", "agents:invocation-list", list_invocations,
-        "List invocations, newest first.", query=PageQuery, operator=True,
+        "GET",
+        "/zones/{zone_id}/invocations",
+        "agents:invocation-list",
+        list_invocations,
+        "List invocations, newest first.",
+        query=PageQuery,
+        operator=True,
         tags=("invocations",),
     ),
 ]

@@ -34,14 +34,16 @@ class ApplicationNotFound(CaracalError):
 
 
 class SessionNotFound(CaracalError):
-    """The subject session must be a live authority session of the caller in this zone."""
+    """The subject session must be a live session of the caller in this zone."""
 
     code = "session_not_found"
     status = 404
 
     def __init__(self) -> None:
         super().__init__(
-            extra={"detail": "subject_session_id must name a live session of the caller."}
+            extra={
+                "detail": "subject_session_id must name a live session of the caller."
+            }
         )
 
 

@@ -138,4 +138,8 @@ class AgentsEnded(Event):
     invocations: int
 
     def summary(self) -> dict[str, Any]:
-        return {"agents": self.agents, "edges": self.edges, "invocations": self.invocations}
+        return {
+            "agents": self.agents,
+            "edges": self.edges,
+            "invocations": self.invocations,
+        }

@@ -37,7 +37,11 @@ class AgentSession(models.Model):
 
     id = PrimaryIdField()
     zone = models.ForeignKey(
-        "zones.Zone", models.PROTECT, related_name="agents", db_constraint=False, db_index=False
+        "zones.Zone",
+        models.PROTECT,
+        related_name="agents",
+        db_constraint=False,
+        db_index=False,
     )
     application = models.ForeignKey(
         "zones.Application",
@@ -87,7 +91,8 @@ class AgentSession(models.Model):
         ordering = ("-id",)
         constraints = [
             models.CheckConstraint(
-                condition=Q(status__in=AgentStatus.values), name="agent_sessions_status_known"
+                condition=Q(status__in=AgentStatus.values),
+                name="agent_sessions_status_known",
             ),
             models.CheckConstraint(
                 condition=Q(lifecycle__in=Lifecycle.values),
@@ -111,7 +116,9 @@ class AgentSession(models.Model):
             ),
             models.Index(
                 fields=["expires_at"],
-                condition=Q(status__in=["active", "suspended"], expires_at__isnull=False),
+                condition=Q(
+                    status__in=["active", "suspended"], expires_at__isnull=False
+                ),
                 name="agent_sessions_expiring",
             ),
             GinIndex(
@@ -143,7 +150,9 @@ class Capacity(models.Model):
     class Meta:
         db_table = "agent_capacity"
         constraints = [
-            models.UniqueConstraint(fields=["scope_id", "slot"], name="agent_capacity_slot_key"),
+            models.UniqueConstraint(
+                fields=["scope_id", "slot"], name="agent_capacity_slot_key"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -164,7 +173,9 @@ class AgentService(models.Model):
     """
 
     id = PrimaryIdField()
-    zone = models.ForeignKey("zones.Zone", models.PROTECT, related_name="agent_services")
+    zone = models.ForeignKey(
+        "zones.Zone", models.PROTECT, related_name="agent_services"
+    )
     application = models.ForeignKey(
         "zones.Application", models.PROTECT, related_name="agent_services"
     )
@@ -173,7 +184,9 @@ class AgentService(models.Model):
     framework_name = models.TextField(null=True)
     framework_version = models.TextField(null=True)
     capabilities = ArrayField(models.TextField(), default=list)
-    health = models.TextField(choices=ServiceHealth.choices, default=ServiceHealth.STARTING)
+    health = models.TextField(
+        choices=ServiceHealth.choices, default=ServiceHealth.STARTING
+    )
     metadata_json = models.JSONField(default=dict)
     last_heartbeat_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(db_default=Now())
@@ -210,7 +223,9 @@ class Invocation(models.Model):
 
     id = PrimaryIdField()
     zone = models.ForeignKey("zones.Zone", models.PROTECT, related_name="invocations")
-    service = models.ForeignKey(AgentService, models.PROTECT, related_name="invocations")
+    service = models.ForeignKey(
+        AgentService, models.PROTECT, related_name="invocations"
+    )
     source_session = models.ForeignKey(
         AgentSession, models.PROTECT, null=True, related_name="outgoing_invocations"
     )

@@ -1,4 +1,4 @@
-"""Reads of agents for the coordinator: JSON made by the database, one statement each."""
+"""Reads of agents for the coordinator: JSON from the database, one statement each."""
 
 from __future__ import annotations
 

@@ -45,8 +45,9 @@ def spawn_refusal(
     if dynamic and application["has_live_agent"]:
         return errors.DcrAlreadyBound()
     if actor.agent_session_id and not within_subtree(
-        actor.agent_session_id, facts["parent"] and facts["parent"]["id"],
-        facts["parent"]["ancestor_ids"] if facts["parent"] else ()
+        actor.agent_session_id,
+        facts["parent"] and facts["parent"]["id"],
+        facts["parent"]["ancestor_ids"] if facts["parent"] else (),
     ):
         return errors.OutsideAgentSubtree()
     if parent_id is None:
@@ -84,7 +85,9 @@ def _parent_refusal(
     return None
 
 
-def within_subtree(root_id: str, agent_id: str | None, ancestor_ids: Sequence[str]) -> bool:
+def within_subtree(
+    root_id: str, agent_id: str | None, ancestor_ids: Sequence[str]
+) -> bool:
     """Whether the agent is ``root_id`` or lives below it."""
     return agent_id == root_id or root_id in ancestor_ids
 

@@ -51,7 +51,7 @@ class Actor:
 
     @property
     def is_bootstrap(self) -> bool:
-        """Whether this is the platform's own provisioner (reserved names, system zones)."""
+        """Whether this is the platform's own provisioner, which may use its names."""
         return self.kind is ActorKind.SYSTEM or self.created_by == "env-bootstrap"
 
     @property

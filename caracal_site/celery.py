@@ -42,7 +42,10 @@ app.conf.beat_schedule = {
         "schedule": _seconds(settings.TTL_SWEEP_INTERVAL_MS),
     },
     "expire-sessions": {"task": "tokens.tasks.expire_sessions", "schedule": 60.0},
-    "promote-signing-keys": {"task": "tokens.tasks.promote_signing_keys", "schedule": 60.0},
+    "promote-signing-keys": {
+        "task": "tokens.tasks.promote_signing_keys",
+        "schedule": 60.0,
+    },
     "archive-expired-applications": {
         "task": "zones.tasks.archive_expired_applications",
         "schedule": 60.0,

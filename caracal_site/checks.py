@@ -34,7 +34,7 @@ def check_secrets(**_kwargs: Any) -> list[CheckMessage]:
     found = [
         Error(
             f"{name} must be at least 32 random bytes as hex digits.",
-            hint=f"Set {name} or {name}_FILE, for example to the output of: openssl rand -hex 32",
+            hint=f"Set {name} or {name}_FILE to the output of: openssl rand -hex 32",
             id="caracal.E002",
         )
         for name in HEX_KEYS
@@ -51,6 +51,8 @@ def check_secrets(**_kwargs: Any) -> list[CheckMessage]:
     ]
     if len(settings.SECRET_KEY) < 50 or len(set(settings.SECRET_KEY)) < 10:
         found.append(
-            Error("SECRET_KEY must be at least 50 random characters.", id="caracal.E004")
+            Error(
+                "SECRET_KEY must be at least 50 random characters.", id="caracal.E004"
+            )
         )
     return list(found)

@@ -35,7 +35,9 @@ class RequestContext:
     source: str = ""
 
 
-_current: ContextVar[RequestContext | None] = ContextVar("caracal_request", default=None)
+_current: ContextVar[RequestContext | None] = ContextVar(
+    "caracal_request", default=None
+)
 
 
 def current() -> RequestContext:

@@ -48,11 +48,13 @@ def encode(position: Position, bound_to: str) -> str:
 
 
 def decode(text: str, bound_to: str, *, timed: bool) -> Position:
-    """The position ``text`` names. Raises InvalidCursor for anything not issued here."""
+    """The position ``text`` names. Raises InvalidCursor for what is not issued here."""
     try:
         if not 0 < len(text) <= MAX_LENGTH:
             raise ValueError("length")
-        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        raw = base64.b64decode(
+            text + "=" * (-len(text) % 4), altchars=b"-_", validate=True
+        )
         members = orjson.loads(raw)
         if not isinstance(members, dict) or not set(members) <= {"ts", "id", "f"}:
             raise ValueError("members")

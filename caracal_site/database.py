@@ -51,7 +51,11 @@ def translate(error: BaseException) -> CaracalError | None:
 def violated(error: IntegrityError) -> str:
     """The name of the constraint ``error`` is about, or an empty string."""
     cause = error.__cause__
-    return (getattr(getattr(cause, "diag", None), "constraint_name", "") or "") if cause else ""
+    return (
+        (getattr(getattr(cause, "diag", None), "constraint_name", "") or "")
+        if cause
+        else ""
+    )
 
 
 def refusing(

@@ -63,7 +63,9 @@ class RetryLater(CaracalError):
     ) -> None:
         seconds = self.retry_after_seconds if retry_after is None else retry_after
         super().__init__(
-            sentence, extra=extra, headers={"Retry-After": str(seconds), **(headers or {})}
+            sentence,
+            extra=extra,
+            headers={"Retry-After": str(seconds), **(headers or {})},
         )
 
 
@@ -92,7 +94,9 @@ class InvalidBody(CaracalError):
         extra: Mapping[str, Any] | None = None,
     ) -> None:
         details = {"details": {"issues": [issue.as_json() for issue in issues]}}
-        super().__init__(sentence, extra={**(extra or {}), **(details if issues else {})})
+        super().__init__(
+            sentence, extra={**(extra or {}), **(details if issues else {})}
+        )
         self.issues = tuple(issues)
 
 
@@ -202,7 +206,7 @@ class ServiceUnavailable(RetryLater):
 
 
 class InternalError(CaracalError):
-    """The service failed to process the request; the request id finds it in the logs."""
+    """The service failed to process the request; its id finds it in the logs."""
 
 
 @dataclass(frozen=True, slots=True)

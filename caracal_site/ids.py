@@ -23,7 +23,7 @@ def new_id() -> str:
 
 
 def is_id(value: str) -> bool:
-    """Whether ``value`` could be an identifier at all (contract: 1-128 safe characters)."""
+    """Whether ``value`` could be an identifier at all: 1 to 128 safe characters."""
     return ID_PATTERN.match(value) is not None
 
 

@@ -42,7 +42,9 @@ def lock(kind: LockClass, subject: str) -> None:
     if not connection.in_atomic_block:
         raise OutsideTransaction(f"{kind.name} lock needs a transaction")
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [int(kind), _key(subject)])
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(%s, %s)", [int(kind), _key(subject)]
+        )
 
 
 @contextmanager

@@ -87,7 +87,13 @@ def configure(_config: dict[str, Any] | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.LOG_LEVEL)
-    for noisy in ("kombu", "celery.beat", "celery.app.trace", "celery.worker", "asyncio"):
+    for noisy in (
+        "kombu",
+        "celery.beat",
+        "celery.app.trace",
+        "celery.worker",
+        "asyncio",
+    ):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

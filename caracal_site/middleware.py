@@ -25,7 +25,7 @@ def begin(request: HttpRequest) -> context.RequestContext:
     begun = context.RequestContext(
         request_id=context.accepted_request_id(request.META.get("HTTP_X_REQUEST_ID")),
         method=request.method or "",
-        path=request.path,
+        path=request.path.replace("\0", ""),  # which no database stores
         trace_id=trace_id,
         span_id=span_id,
         source=client_address(request),

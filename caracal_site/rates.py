@@ -33,7 +33,9 @@ PAUSE_SECONDS = 1.0
 unavailable = Counter(
     "caracal_rate_limiter_unavailable", "Requests let through because Redis was away."
 )
-limited = Counter("caracal_rate_limited", "Requests refused by a rate limit.", ["bucket"])
+limited = Counter(
+    "caracal_rate_limited", "Requests refused by a rate limit.", ["bucket"]
+)
 _paused_until = 0.0
 
 

@@ -53,11 +53,19 @@ def claim(caller: str, route: str, key: str, fingerprint: str) -> Kept | None:
     found = Receipt.objects.filter(caller=caller, route=route, key=key).first()
     if found is None:
         return None
-    return judge(caller, route, key, fingerprint, found.fingerprint, found.status, found.body)
+    return judge(
+        caller, route, key, fingerprint, found.fingerprint, found.status, found.body
+    )
 
 
 def judge(
-    caller: str, route: str, key: str, fingerprint: str, kept: str, status: int, sealed: str
+    caller: str,
+    route: str,
+    key: str,
+    fingerprint: str,
+    kept: str,
+    status: int,
+    sealed: str,
 ) -> Kept:
     """The kept answer when it was to the same body, else IdempotencyKeyConflict."""
     if kept != fingerprint:

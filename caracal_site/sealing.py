@@ -50,7 +50,9 @@ def unseal(sealed: bytes, identity: str) -> bytes:
 
 def new_credential(prefix: str) -> str:
     """A random 256-bit credential: the prefix, then unpadded base64url."""
-    return prefix + base64.urlsafe_b64encode(secrets.token_bytes(32)).rstrip(b"=").decode()
+    return (
+        prefix + base64.urlsafe_b64encode(secrets.token_bytes(32)).rstrip(b"=").decode()
+    )
 
 
 def digest(purpose: str, credential: str) -> bytes:

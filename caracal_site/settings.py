@@ -172,11 +172,16 @@ WHITENOISE_AUTOREFRESH = False
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 LOGIN_URL = "/admin/login/"
-CONSOLE_COOKIE_SECURE = env.bool("CONSOLE_COOKIE_SECURE", default=API_URL.startswith("https://"))
+CONSOLE_COOKIE_SECURE = env.bool(
+    "CONSOLE_COOKIE_SECURE", default=API_URL.startswith("https://")
+)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = CONSOLE_COOKIE_SECURE
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Strict"
@@ -206,7 +211,9 @@ CONTENT_SECURITY_POLICY = {
 # --- Management API --------------------------------------------------------------
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["zones.api.authentication.AdminTokenAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "zones.api.authentication.AdminTokenAuthentication"
+    ],
     "DEFAULT_PERMISSION_CLASSES": ["caracal_site.api.permissions.AdminTokenPermission"],
     "DEFAULT_THROTTLE_CLASSES": ["caracal_site.api.throttling.ActorRateThrottle"],
     "DEFAULT_PARSER_CLASSES": ["caracal_site.api.parsers.StrictJSONParser"],
@@ -220,7 +227,10 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Caracal Management API",
-    "DESCRIPTION": "Zones and what lives in them: applications, providers, resources, policies and evidence.",
+    "DESCRIPTION": (
+        "Zones and what lives in them: applications, providers, resources, policies "
+        "and evidence."
+    ),
     "VERSION": "1.0.0",
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
@@ -228,7 +238,9 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
-    "ENUM_NAME_OVERRIDES": {"RegistrationMethodEnum": "zones.models.RegistrationMethod"},
+    "ENUM_NAME_OVERRIDES": {
+        "RegistrationMethodEnum": "zones.models.RegistrationMethod"
+    },
     "SCHEMA_PATH_PREFIX": r"/v1(/zones/\{zone_id\}(?=/))?",
 }
 
@@ -238,7 +250,9 @@ API_BODY_LIMIT_BYTES = env.int("API_BODY_LIMIT_BYTES", default=1_048_576)
 DATA_UPLOAD_MAX_MEMORY_SIZE = API_BODY_LIMIT_BYTES
 API_MAX_RESOURCES_PER_ZONE = env.int("API_MAX_RESOURCES_PER_ZONE", default=100_000)
 API_READY_OUTBOX_DEAD_MAX = env.int("API_READY_OUTBOX_DEAD_MAX", default=0)
-ADMIN_TOKEN_LAST_USED_DEBOUNCE_SEC = env.int("ADMIN_TOKEN_LAST_USED_DEBOUNCE_SEC", default=60)
+ADMIN_TOKEN_LAST_USED_DEBOUNCE_SEC = env.int(
+    "ADMIN_TOKEN_LAST_USED_DEBOUNCE_SEC", default=60
+)
 CLIENT_SECRET_OVERLAP_SECONDS = env.int("CLIENT_SECRET_OVERLAP_SECONDS", default=3600)
 CONTROL_AUDIENCE = env.str("CONTROL_AUDIENCE", default="caracal-control")
 MAX_DCR_APPLICATIONS_PER_ZONE = env.int("MAX_DCR_APPLICATIONS_PER_ZONE", default=1_000)
@@ -262,7 +276,9 @@ AGENT_COORDINATOR_SCOPE = env.str("AGENT_COORDINATOR_SCOPE", default="agent:life
 # A module with cached(token), authenticate(token) and check_alive(actor).
 COORDINATOR_VERIFIER = "tokens.bearer"
 REFUSAL_RECORDER = "audit.refusals.record"
-COORDINATOR_BODY_LIMIT_BYTES = env.int("COORDINATOR_BODY_LIMIT_BYTES", default=1_048_576)
+COORDINATOR_BODY_LIMIT_BYTES = env.int(
+    "COORDINATOR_BODY_LIMIT_BYTES", default=1_048_576
+)
 COORDINATOR_DB_THREADS = env.int("COORDINATOR_DB_THREADS", default=8)
 MAX_AGENTS_PER_ZONE = env.int("MAX_AGENTS_PER_ZONE", default=10_000)
 MAX_AGENTS_PER_APP = env.int("MAX_AGENTS_PER_APP", default=10_000)
@@ -290,7 +306,9 @@ STREAMS_MAXLEN = env.int("STREAMS_MAXLEN", default=100_000)
 AUDIT_SEAL_INTERVAL_MS = env.int("AUDIT_SEAL_INTERVAL_MS", default=1_000)
 AUDIT_SEAL_BATCH_SIZE = env.int("AUDIT_SEAL_BATCH_SIZE", default=1_000)
 WORKER_HEARTBEAT_INTERVAL_MS = env.int("WORKER_HEARTBEAT_INTERVAL_MS", default=5_000)
-WORKER_HEARTBEAT_MAX_AGE_SECONDS = env.int("WORKER_HEARTBEAT_MAX_AGE_SECONDS", default=30)
+WORKER_HEARTBEAT_MAX_AGE_SECONDS = env.int(
+    "WORKER_HEARTBEAT_MAX_AGE_SECONDS", default=30
+)
 
 # --- Celery ----------------------------------------------------------------------
 

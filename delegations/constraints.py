@@ -67,11 +67,16 @@ def _check(values: Mapping[str, Any]) -> None:
             "max_hops", "max_depth and max_hops mean the same and must agree."
         )
     if not isinstance(values.get("policy_approved", True), bool):
-        raise InvalidConstraint.member("policy_approved", "policy_approved must be a boolean.")
+        raise InvalidConstraint.member(
+            "policy_approved", "policy_approved must be a boolean."
+        )
     if "expires_at" in values:
-        moment(values["expires_at"], InvalidConstraint.member(
-            "expires_at", "expires_at must be an ISO 8601 date-time ending in Z."
-        ))
+        moment(
+            values["expires_at"],
+            InvalidConstraint.member(
+                "expires_at", "expires_at must be an ISO 8601 date-time ending in Z."
+            ),
+        )
     reason = values.get("broad_reason", "x")
     if not isinstance(reason, str) or not 1 <= len(reason) <= MAX_REASON_LENGTH:
         raise InvalidConstraint.member(
@@ -92,7 +97,8 @@ def _check_resources(value: Any) -> None:
     fits = isinstance(value, list) and len(value) <= MAX_RESOURCES
     if not fits or not all(isinstance(item, str) and item for item in value):
         raise InvalidConstraint.member(
-            "resources", f"resources must be at most {MAX_RESOURCES} resource identifiers."
+            "resources",
+            f"resources must be at most {MAX_RESOURCES} resource identifiers.",
         )
 
 

@@ -9,6 +9,7 @@ from django.http import HttpResponse
 from msgspec import UNSET, Meta, UnsetType
 
 from caracal_site.coordinator.answers import answer
+from caracal_site.coordinator.bodies import or_none
 from caracal_site.coordinator.keyed import once
 from caracal_site.coordinator.listing import PageQuery
 from caracal_site.coordinator.routes import Call, Route
@@ -45,10 +46,9 @@ class TraverseQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cursor: Annotated[str, Meta(min_length=1, max_length=512)] | None = None
 
 
-class Edge(msgspec.Struct):
-    """A delegation edge."""
+class EdgeFacts(msgspec.Struct):
+    """What every answer about an edge says."""
 
-    id: str
     zone_id: str
     source_session_id: str
     target_session_id: str
@@ -63,6 +63,12 @@ class Edge(msgspec.Struct):
     edge_version: int
     revoked_at: str | None
     created_at: str
+
+
+class Edge(EdgeFacts):
+    """A delegation edge."""
+
+    id: str
 
 
 class EdgePage(msgspec.Struct):
@@ -95,24 +101,10 @@ class Granted(msgspec.Struct):
     parent_edges_considered: list[str]
 
 
-class CreatedEdge(msgspec.Struct):
+class CreatedEdge(EdgeFacts):
     """A new delegation edge and why it was allowed."""
 
     delegation_edge_id: str
-    zone_id: str
-    source_session_id: str
-    target_session_id: str
-    issuer_application_id: str
-    receiver_application_id: str
-    parent_edge_id: str | None
-    resource_id: str | None
-    scopes: list[str]
-    constraints_json: dict[str, Any]
-    status: str
-    expires_at: str
-    edge_version: int
-    revoked_at: str | None
-    created_at: str
     warnings: list[str]
     allow_reason: list[str]
     effective_authority: Granted
@@ -152,14 +144,12 @@ class EffectiveAuthority(msgspec.Struct):
     effective_resource_constrained: bool | UnsetType = UNSET
 
 
-def _or_none(value: Any) -> Any:
-    return None if value is UNSET else value
-
-
 async def create(call: Call) -> HttpResponse:
     body: DelegateBody = call.body
     try:
-        expires_at = from_wire(body.expires_at) if body.expires_at is not UNSET else None
+        expires_at = (
+            from_wire(body.expires_at) if body.expires_at is not UNSET else None
+        )
     except ValueError as error:
         raise InvalidBody([Issue(("expires_at",), str(error))]) from None
     request = services.DelegationRequest(
@@ -167,13 +157,13 @@ async def create(call: Call) -> HttpResponse:
         target_session_id=body.target_session_id,
         issuer_application_id=body.issuer_application_id,
         receiver_application_id=body.receiver_application_id,
-        parent_edge_id=_or_none(body.parent_edge_id),
+        parent_edge_id=or_none(body.parent_edge_id),
         resource=body.resource_id,
         scopes=tuple(dict.fromkeys(body.scopes)),
-        constraints=_or_none(body.constraints),
-        constraints_json=_or_none(body.constraints_json),
+        constraints=or_none(body.constraints),
+        constraints_json=or_none(body.constraints_json),
         expires_at=expires_at,
-        ttl_seconds=_or_none(body.ttl_seconds),
+        ttl_seconds=or_none(body.ttl_seconds),
     )
     return await once(
         call,
@@ -185,7 +175,9 @@ async def create(call: Call) -> HttpResponse:
 
 async def list_active(call: Call) -> HttpResponse:
     return answer(
-        await in_db(queries.list_active, call.actor, zone_id=call.zone_id, query=call.query)
+        await in_db(
+            queries.list_active, call.actor, zone_id=call.zone_id, query=call.query
+        )
     )
 
 
@@ -231,7 +223,9 @@ async def traverse(call: Call) -> HttpResponse:
 
 async def impact(call: Call) -> HttpResponse:
     return answer(
-        await in_db(queries.impact, call.actor, zone_id=call.zone_id, edge_id=call.params["id"])
+        await in_db(
+            queries.impact, call.actor, zone_id=call.zone_id, edge_id=call.params["id"]
+        )
     )
 
 
@@ -266,44 +260,88 @@ async def revoke(call: Call) -> HttpResponse:
 DELEGATIONS = "/zones/{zone_id}/delegations"
 routes = [
     Route(
-        "POST", DELEGATIONS, "delegations:edge-create", create,
+        "POST",
+        DELEGATIONS,
+        "delegations:edge-create",
+        create,
         "Delegate part of an agent's authority to another agent.",
-        body=DelegateBody, status=201, answer=CreatedEdge, tags=("delegations",),
+        body=DelegateBody,
+        status=201,
+        answer=CreatedEdge,
+        tags=("delegations",),
     ),
     Route(
-        "GET", DELEGATIONS + "/active", "delegations:edge-active", list_active,
+        "GET",
+        DELEGATIONS + "/active",
+        "delegations:edge-active",
+        list_active,
         "List the edges in force, newest first.",
-        query=PageQuery, answer=EdgePage, operator=True, tags=("delegations",),
+        query=PageQuery,
+        answer=EdgePage,
+        operator=True,
+        tags=("delegations",),
     ),
     Route(
-        "GET", DELEGATIONS + "/inbound/{session_id}", "delegations:edge-inbound", list_inbound,
+        "GET",
+        DELEGATIONS + "/inbound/{session_id}",
+        "delegations:edge-inbound",
+        list_inbound,
         "List the edges into an agent session.",
-        query=PageQuery, answer=EdgePage, operator=True, tags=("delegations",),
+        query=PageQuery,
+        answer=EdgePage,
+        operator=True,
+        tags=("delegations",),
     ),
     Route(
-        "GET", DELEGATIONS + "/outbound/{session_id}", "delegations:edge-outbound",
-        list_outbound, "List the edges from an agent session.",
-        query=PageQuery, answer=EdgePage, operator=True, tags=("delegations",),
+        "GET",
+        DELEGATIONS + "/outbound/{session_id}",
+        "delegations:edge-outbound",
+        list_outbound,
+        "List the edges from an agent session.",
+        query=PageQuery,
+        answer=EdgePage,
+        operator=True,
+        tags=("delegations",),
     ),
     Route(
-        "GET", DELEGATIONS + "/{id}/traverse", "delegations:edge-traverse", traverse,
+        "GET",
+        DELEGATIONS + "/{id}/traverse",
+        "delegations:edge-traverse",
+        traverse,
         "Walk the edges reachable from an edge, nearest first.",
-        query=TraverseQuery, answer=list[Link], operator=True, tags=("delegations",),
+        query=TraverseQuery,
+        answer=list[Link],
+        operator=True,
+        tags=("delegations",),
     ),
     Route(
-        "GET", DELEGATIONS + "/{id}/impact", "delegations:edge-impact", impact,
+        "GET",
+        DELEGATIONS + "/{id}/impact",
+        "delegations:edge-impact",
+        impact,
         "Preview what revoking an edge would end.",
-        answer=Impact, operator=True, tags=("delegations",),
+        answer=Impact,
+        operator=True,
+        tags=("delegations",),
     ),
     Route(
-        "PATCH", DELEGATIONS + "/{id}/revoke", "delegations:edge-revoke", revoke,
+        "PATCH",
+        DELEGATIONS + "/{id}/revoke",
+        "delegations:edge-revoke",
+        revoke,
         "Revoke an edge with everything that rests on it.",
-        answer=Revoked, operator=True, tags=("delegations",),
+        answer=Revoked,
+        operator=True,
+        tags=("delegations",),
     ),
     Route(
-        "GET", "/zones/{zone_id}/agents/{session_id}/effective-authority",
-        "delegations:effective-authority", effective_authority,
+        "GET",
+        "/zones/{zone_id}/agents/{session_id}/effective-authority",
+        "delegations:effective-authority",
+        effective_authority,
         "What an agent session may do by its live inbound edges.",
-        answer=EffectiveAuthority, operator=True, tags=("delegations",),
+        answer=EffectiveAuthority,
+        operator=True,
+        tags=("delegations",),
     ),
 ]

@@ -20,7 +20,7 @@ class InvalidConstraint(CaracalError):
 
 
 class ExpiryRequired(CaracalError):
-    """A delegation needs an end: expires_at, ttl_seconds or a constraint with either."""
+    """A delegation needs an end: expires_at or ttl_seconds, there or in constraints."""
 
     code = "delegation_expiry_required"
     status = 400
@@ -136,4 +136,3 @@ class DelegationNotFound(CaracalError):
 
     code = "delegation_not_found"
     status = 404
-

@@ -43,7 +43,9 @@ class DelegationCreated(Event):
             "target_session_id": self.target_session_id,
             "epoch": EPOCH,
         }
-        return [News(INVALIDATE, payload, "coordinator", f"edge_create:{self.entity_id}")]
+        return [
+            News(INVALIDATE, payload, "coordinator", f"edge_create:{self.entity_id}")
+        ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +64,11 @@ class DelegationRevoked(Event):
     invocations: int
 
     def summary(self) -> dict[str, Any]:
-        return {"edges": self.edges, "agents": self.agents, "invocations": self.invocations}
+        return {
+            "edges": self.edges,
+            "agents": self.agents,
+            "invocations": self.invocations,
+        }
 
     def news(self) -> list[News]:
         payload = {
@@ -72,7 +78,9 @@ class DelegationRevoked(Event):
             "affected_edges": self.edges,
             "epoch": EPOCH,
         }
-        return [News(INVALIDATE, payload, "coordinator", f"edge_revoke:{self.entity_id}")]
+        return [
+            News(INVALIDATE, payload, "coordinator", f"edge_revoke:{self.entity_id}")
+        ]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,13 +29,23 @@ class DelegationEdge(models.Model):
 
     id = PrimaryIdField()
     zone = models.ForeignKey(
-        "zones.Zone", models.PROTECT, related_name="delegations", db_constraint=False, db_index=False
+        "zones.Zone",
+        models.PROTECT,
+        related_name="delegations",
+        db_constraint=False,
+        db_index=False,
     )
     source_session = models.ForeignKey(
-        "agents.AgentSession", models.PROTECT, related_name="outbound_edges", db_index=False
+        "agents.AgentSession",
+        models.PROTECT,
+        related_name="outbound_edges",
+        db_index=False,
     )
     target_session = models.ForeignKey(
-        "agents.AgentSession", models.PROTECT, related_name="inbound_edges", db_index=False
+        "agents.AgentSession",
+        models.PROTECT,
+        related_name="inbound_edges",
+        db_index=False,
     )
     issuer_application = models.ForeignKey(
         "zones.Application",
@@ -86,23 +96,31 @@ class DelegationEdge(models.Model):
                 name="delegation_edges_not_to_itself",
             ),
             models.CheckConstraint(
-                condition=Q(status__in=EdgeStatus.values), name="delegation_edges_status_known"
+                condition=Q(status__in=EdgeStatus.values),
+                name="delegation_edges_status_known",
             ),
             models.CheckConstraint(
-                condition=Q(parent_edge=None, depth=0) | Q(parent_edge__isnull=False, depth__gt=0),
+                condition=Q(parent_edge=None, depth=0)
+                | Q(parent_edge__isnull=False, depth__gt=0),
                 name="delegation_edges_depth_follows_parent",
             ),
         ]
         indexes = [
-            models.Index(fields=["target_session", "-id"], name="delegation_edges_inbound"),
-            models.Index(fields=["source_session", "-id"], name="delegation_edges_outbound"),
+            models.Index(
+                fields=["target_session", "-id"], name="delegation_edges_inbound"
+            ),
+            models.Index(
+                fields=["source_session", "-id"], name="delegation_edges_outbound"
+            ),
             models.Index(
                 fields=["parent_edge"],
                 condition=Q(parent_edge__isnull=False),
                 name="delegation_edges_lineage",
             ),
             models.Index(
-                fields=["zone", "-id"], condition=Q(status="active"), name="delegation_edges_active"
+                fields=["zone", "-id"],
+                condition=Q(status="active"),
+                name="delegation_edges_active",
             ),
             models.Index(
                 fields=["expires_at"],

@@ -17,15 +17,21 @@ from tokens.bearer import caller_parameters, refuse_dead_caller
 
 def list_active(actor: Actor, *, zone_id: str, query: PageQuery) -> bytes:
     """A page of the zone's edges in force."""
-    return _page(actor, Question("delegations/active", f"{zone_id}/active", {}), zone_id, query)
+    return _page(
+        actor, Question("delegations/active", f"{zone_id}/active", {}), zone_id, query
+    )
 
 
-def list_inbound(actor: Actor, *, zone_id: str, agent_id: str, query: PageQuery) -> bytes:
+def list_inbound(
+    actor: Actor, *, zone_id: str, agent_id: str, query: PageQuery
+) -> bytes:
     """A page of the edges into an agent, whatever their status."""
     return _of_agent(actor, zone_id, agent_id, "target_session_id", query)
 
 
-def list_outbound(actor: Actor, *, zone_id: str, agent_id: str, query: PageQuery) -> bytes:
+def list_outbound(
+    actor: Actor, *, zone_id: str, agent_id: str, query: PageQuery
+) -> bytes:
     """A page of the edges from an agent, whatever their status."""
     return _of_agent(actor, zone_id, agent_id, "source_session_id", query)
 
@@ -71,7 +77,9 @@ def traverse(
     start = 0
     if cursor is not None:
         last = cursors.decode(cursor, bound_to, timed=False).id
-        start = next((i + 1 for i, edge in enumerate(walked) if edge[0] == last), len(walked))
+        start = next(
+            (i + 1 for i, edge in enumerate(walked) if edge[0] == last), len(walked)
+        )
     shown = walked[start : start + limit]
     following = None
     if start + limit < len(walked):

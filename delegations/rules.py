@@ -47,7 +47,9 @@ def earliest_expiry(
     return min([*own, parent_expires_at] if parent_expires_at else own)
 
 
-def widening(child: Authority, parent: Authority, *, explicit_expiry: datetime | None) -> str:
+def widening(
+    child: Authority, parent: Authority, *, explicit_expiry: datetime | None
+) -> str:
     """In what the child would be wider than its parent; empty when in nothing."""
     if not child.scopes <= parent.scopes:
         return "scopes"
@@ -127,7 +129,10 @@ def collapse(
     graph = _Graph(edges, agents)
     result = Collapse()
     fallen: set[str] = set()
-    queue = deque([("edge", id_) for id_ in ended_edges] + [("agent", id_) for id_ in ended_agents])
+    queue = deque(
+        [("edge", id_) for id_ in ended_edges]
+        + [("agent", id_) for id_ in ended_agents]
+    )
     while queue:
         kind, id_ = queue.popleft()
         if id_ in fallen:
@@ -179,7 +184,8 @@ class _Graph:
             elif edge.justifies:
                 return False
         return any(
-            edge.issuer == agent.application or edge.source in agent.ancestors for edge in gone
+            edge.issuer == agent.application or edge.source in agent.ancestors
+            for edge in gone
         )
 
 

@@ -111,7 +111,8 @@ class WithdrawKey(Gesture):
     question = "Withdraw this signing key?"
     explanation = (
         "For a key that may be stolen: every token it signed is worthless at once. If"
-        " it is the one that signs, the next key signs from now on. This cannot be undone."
+        " it is the one that signs, the next key signs from now on. This cannot be"
+        " undone."
     )
 
     def offered_for(self, row: SigningKey) -> bool:
@@ -153,7 +154,7 @@ class SigningKeyAdmin(EvidenceAdmin):
     search_fields = ("id__startswith",)
     search_help_text = "The beginning of a key's id (kid)."
     fields = (
-        columns.mono("id", "key id (kid)"),
+        columns.mono("id", "key ID (kid)"),
         columns.related("zone"),
         "version",
         columns.badge("state"),
@@ -161,3 +162,6 @@ class SigningKeyAdmin(EvidenceAdmin):
         columns.exact("created_at"),
         columns.exact("withdrawn_at"),
     )
+
+    def heading(self, obj: SigningKey) -> str:
+        return f"{obj.zone.name}, version {obj.version}"

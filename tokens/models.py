@@ -45,10 +45,13 @@ class SigningKey(models.Model):
                 fields=["zone", "version"], name="signing_keys_zone_version_key"
             ),
             models.UniqueConstraint(
-                fields=["zone"], condition=Q(state="signing"), name="signing_keys_one_signs"
+                fields=["zone"],
+                condition=Q(state="signing"),
+                name="signing_keys_one_signs",
             ),
             models.CheckConstraint(
-                condition=Q(state__in=SigningKeyState.values), name="signing_keys_state_known"
+                condition=Q(state__in=SigningKeyState.values),
+                name="signing_keys_state_known",
             ),
         ]
 
@@ -79,14 +82,21 @@ class Session(models.Model):
     session_type = models.TextField(choices=SessionType.choices)
     subject_id = models.TextField(null=True)
     client = models.ForeignKey(
-        "zones.Application", models.PROTECT, related_name="sessions", db_column="client_id"
+        "zones.Application",
+        models.PROTECT,
+        related_name="sessions",
+        db_column="client_id",
     )
-    parent = models.ForeignKey("self", models.PROTECT, null=True, related_name="children")
+    parent = models.ForeignKey(
+        "self", models.PROTECT, null=True, related_name="children"
+    )
     jti = IdField(null=True)
     agent_session_id = IdField(null=True)
     delegation_edge_id = IdField(null=True)
     scope = models.TextField(default="", blank=True)
-    status = models.TextField(choices=SessionStatus.choices, default=SessionStatus.ACTIVE)
+    status = models.TextField(
+        choices=SessionStatus.choices, default=SessionStatus.ACTIVE
+    )
     expires_at = models.DateTimeField()
     authenticated_at = models.DateTimeField(db_default=Now())
     created_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -100,20 +110,30 @@ class Session(models.Model):
         ordering = ("-created_at", "-id")
         constraints = [
             models.CheckConstraint(
-                condition=Q(session_type__in=SessionType.values), name="sessions_type_known"
+                condition=Q(session_type__in=SessionType.values),
+                name="sessions_type_known",
             ),
             models.CheckConstraint(
-                condition=Q(status__in=SessionStatus.values), name="sessions_status_known"
+                condition=Q(status__in=SessionStatus.values),
+                name="sessions_status_known",
             ),
         ]
         indexes = [
-            models.Index("zone", F("created_at").desc(), F("id").desc(), name="sessions_listing"),
-            models.Index(fields=["zone", "subject_id", "status"], name="sessions_subject"),
             models.Index(
-                fields=["zone", "client"], condition=Q(status="active"), name="sessions_live"
+                "zone", F("created_at").desc(), F("id").desc(), name="sessions_listing"
             ),
             models.Index(
-                fields=["expires_at"], condition=Q(status="active"), name="sessions_expiring"
+                fields=["zone", "subject_id", "status"], name="sessions_subject"
+            ),
+            models.Index(
+                fields=["zone", "client"],
+                condition=Q(status="active"),
+                name="sessions_live",
+            ),
+            models.Index(
+                fields=["expires_at"],
+                condition=Q(status="active"),
+                name="sessions_expiring",
             ),
         ]
 

@@ -65,7 +65,10 @@ class ServicesViewSet(ZoneScopedViewSet):
     """The agent services of a zone."""
 
     @described(
-        "List agent services", answer=ServiceShape, listing=True, filterset=ServiceFilter
+        "List agent services",
+        answer=ServiceShape,
+        listing=True,
+        filterset=ServiceFilter,
     )
     def list(self, request: Request, zone_id: str) -> Response:
         rows, headers = page_of(
@@ -82,7 +85,10 @@ class InvocationsViewSet(ZoneScopedViewSet):
     """The invocations of a zone."""
 
     @described(
-        "List invocations", answer=InvocationShape, listing=True, filterset=InvocationFilter
+        "List invocations",
+        answer=InvocationShape,
+        listing=True,
+        filterset=InvocationFilter,
     )
     def list(self, request: Request, zone_id: str) -> Response:
         rows, headers = page_of(

@@ -71,7 +71,9 @@ def locked_leaf(
 
 
 @transaction.atomic
-def terminate_agent(actor: Actor, *, zone_id: str, agent_id: str, reason: str) -> falling.Fall:
+def terminate_agent(
+    actor: Actor, *, zone_id: str, agent_id: str, reason: str
+) -> falling.Fall:
     """Ends the agent with its subtree, edges and open invocations (D13).
 
     Ending what has ended changes nothing and returns an empty Fall.
@@ -94,7 +96,12 @@ def terminate_agent(actor: Actor, *, zone_id: str, agent_id: str, reason: str) -
 def _alone(zone_id: str, agent: dict[str, object]) -> falling.Fall:
     """The fall of an agent that nothing hangs on."""
     columns = (
-        "id", "parent_id", "application_id", "ancestor_ids", "subject_session_id", "transition"
+        "id",
+        "parent_id",
+        "application_id",
+        "ancestor_ids",
+        "subject_session_id",
+        "transition",
     )
     agent_id = str(agent["id"])
     row = [agent[column] for column in columns]
@@ -124,7 +131,9 @@ def end_due_agents(zone_id: str, limit: int = 500) -> int:
     """
     due = [
         str(row[0])
-        for row in statements.fetch_all("agents/due", {"zone_id": zone_id, "limit": limit})
+        for row in statements.fetch_all(
+            "agents/due", {"zone_id": zone_id, "limit": limit}
+        )
     ]
     if not due:
         return 0

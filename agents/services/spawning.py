@@ -1,4 +1,4 @@
-"""Spawn: a new agent session, narrowed as its parent is (contract: coordinator.md 4.1)."""
+"""Spawn: a new agent session, narrowed as its parent is (coordinator.md 4.1)."""
 
 from __future__ import annotations
 
@@ -111,7 +111,12 @@ def _sweep(zone_id: str) -> None:
 
 
 def _spawn(
-    actor: Actor, zone_id: str, request: SpawnRequest, subject: str, *, exclusively: bool
+    actor: Actor,
+    zone_id: str,
+    request: SpawnRequest,
+    subject: str,
+    *,
+    exclusively: bool,
 ) -> SpawnedAgent:
     facts = _facts(actor, zone_id, request, subject)
     refusal = rules.spawn_refusal(
@@ -138,39 +143,44 @@ def _spawn(
         edge_id = edge
         events.append(edge_event)
     depth = parent["depth"] + 1 if parent else 0
-    events.insert(0, AgentSpawned(
-        zone_id=zone_id,
-        entity_id=agent_id,
-        parent_id=request.parent_id,
-        application_id=request.application_id,
-        subject_session_id=subject,
-        lifecycle=request.lifecycle,
-        depth=depth,
-    ))
+    events.insert(
+        0,
+        AgentSpawned(
+            zone_id=zone_id,
+            entity_id=agent_id,
+            parent_id=request.parent_id,
+            application_id=request.application_id,
+            subject_session_id=subject,
+            lifecycle=request.lifecycle,
+            depth=depth,
+        ),
+    )
     ttl = request.ttl_seconds
     if ttl is None and request.lifecycle == "task":
         ttl = rules.DEFAULT_TASK_TTL_SECONDS
     evidence = record.prepare(actor, events, is_one_statement=True)
-    now = _written({
-        "id": agent_id,
-        "zone_id": zone_id,
-        "application_id": request.application_id,
-        "parent_id": request.parent_id,
-        "ancestor_ids": [*parent["ancestor_ids"], parent["id"]] if parent else [],
-        "subject_session_id": subject,
-        "lifecycle": request.lifecycle,
-        "depth": depth,
-        "labels": list(request.labels),
-        "narrowed": edge_id is not None,
-        "ttl_seconds": ttl,
-        "metadata": orjson.dumps(request.metadata).decode(),
-        "lease_seconds": settings.SERVICE_AGENT_LEASE_SECONDS,
-        "slot": slot,
-        "zone_cap": settings.MAX_AGENTS_PER_ZONE,
-        "application_cap": application_cap,
-        "epoch": epoch,
-        **evidence.parameters(),
-    })
+    now = _written(
+        {
+            "id": agent_id,
+            "zone_id": zone_id,
+            "application_id": request.application_id,
+            "parent_id": request.parent_id,
+            "ancestor_ids": [*parent["ancestor_ids"], parent["id"]] if parent else [],
+            "subject_session_id": subject,
+            "lifecycle": request.lifecycle,
+            "depth": depth,
+            "labels": list(request.labels),
+            "narrowed": edge_id is not None,
+            "ttl_seconds": ttl,
+            "metadata": orjson.dumps(request.metadata).decode(),
+            "lease_seconds": settings.SERVICE_AGENT_LEASE_SECONDS,
+            "slot": slot,
+            "zone_cap": settings.MAX_AGENTS_PER_ZONE,
+            "application_cap": application_cap,
+            "epoch": epoch,
+            **evidence.parameters(),
+        }
+    )
     record.written(evidence)
     lease = timedelta(seconds=settings.SERVICE_AGENT_LEASE_SECONDS)
     return SpawnedAgent(
@@ -234,14 +244,17 @@ def _mirror(
     if mirrored_hops(edge["max_hops"]) < 1:
         raise ExceedsParentAuthority("No hop is left on the parent's delegation.")
     edge_id = new_id()
-    (mirrored,) = statements.fetch_one("delegations/mirror", {
-        "edge_id": edge_id,
-        "zone_id": zone_id,
-        "parent_id": request.parent_id,
-        "id": agent_id,
-        "application_id": request.application_id,
-        "parent_edge_id": edge["id"],
-    })
+    (mirrored,) = statements.fetch_one(
+        "delegations/mirror",
+        {
+            "edge_id": edge_id,
+            "zone_id": zone_id,
+            "parent_id": request.parent_id,
+            "id": agent_id,
+            "application_id": request.application_id,
+            "parent_edge_id": edge["id"],
+        },
+    )
     if not mirrored:
         raise Changed
     (epoch,) = statements.fetch_one("delegations/bump_epoch", {"zone_id": zone_id})

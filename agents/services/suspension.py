@@ -111,7 +111,9 @@ def _set_status(
         {
             "ids": [row[0] for row in tree],
             "status": status.value,
-            "was": AgentStatus.ACTIVE.value if suspending else AgentStatus.SUSPENDED.value,
+            "was": AgentStatus.ACTIVE.value
+            if suspending
+            else AgentStatus.SUSPENDED.value,
             "reason": reason,
             "lease_seconds": settings.SERVICE_AGENT_LEASE_SECONDS,
             **evidence.parameters(),

@@ -209,6 +209,9 @@ class AdminAuditEventAdmin(EvidenceAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         return with_names(with_zone_name(super().get_queryset(request)))
 
+    def heading(self, obj: AdminAuditEvent) -> str:
+        return sentence_of(obj)
+
     @admin.display(description="what")
     def what(self, obj: AdminAuditEvent) -> SafeString | str:
         sentence = sentence_of(obj)

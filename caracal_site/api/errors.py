@@ -37,7 +37,7 @@ class SystemZoneReadOnly(CaracalError):
 
 
 class MalformedRequest(CaracalError):
-    """The request itself is not well-formed, or names a host that is not served here."""
+    """The request is not well-formed, or names a host that is not served here."""
 
     code = "bad_request"
     status = 400

@@ -20,7 +20,9 @@ log = logging.getLogger(__name__)
 def exception_handler(exc: Exception, details: dict[str, Any]) -> Response:
     """DRF's hook: renders every exception of a view through ``errors.render``."""
     view = details.get("view")
-    error = as_caracal_error(exc, getattr(view, "invalid_body", errors.InvalidBody), view)
+    error = as_caracal_error(
+        exc, getattr(view, "invalid_body", errors.InvalidBody), view
+    )
     if error.status >= 500:
         log.error("request failed", exc_info=exc)
     request = details["request"]

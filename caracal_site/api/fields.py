@@ -1,4 +1,4 @@
-"""Serializer parts that take what was sent literally: no coercion, no unknown member."""
+"""Serializer parts that take what was sent literally: nothing coerced or unknown."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ from typing import Any
 
 from rest_framework import serializers
 
-BLANKS = " \t\n\r\v\f\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
+# White space as the contract trims it: Unicode's, and the byte order mark.
+BLANKS = (
+    " \t\n\r\v\f\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009"
+    "\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
+)
 
 
 def utf16_length(text: str) -> int:
@@ -24,7 +28,12 @@ class TextField(serializers.Field):
     }
 
     def __init__(
-        self, *, min_length: int = 0, max_length: int | None = None, trim: bool = False, **kwargs: Any
+        self,
+        *,
+        min_length: int = 0,
+        max_length: int | None = None,
+        trim: bool = False,
+        **kwargs: Any,
     ) -> None:
         self.min_length, self.max_length, self.trim = min_length, max_length, trim
         super().__init__(**kwargs)

@@ -33,5 +33,7 @@ def once(request: Request, perform: Callable[[], Response]) -> Response:
         data: Any = orjson.dumps(
             response.data, default=_default, option=orjson.OPT_PASSTHROUGH_DATETIME
         ).decode()
-        receipts.keep(request.auth.id, route, key, fingerprint, response.status_code, data)
+        receipts.keep(
+            request.auth.id, route, key, fingerprint, response.status_code, data
+        )
         return response

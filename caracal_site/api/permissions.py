@@ -29,7 +29,11 @@ def authorise(
     """
     if writes and not actor.can_write:
         raise AdminTokenReadOnly
-    if not actor.is_global and zone_id != actor.zone_id and not (open_to_zones and not zone_id):
+    if (
+        not actor.is_global
+        and zone_id != actor.zone_id
+        and not (open_to_zones and not zone_id)
+    ):
         raise AdminTokenZoneMismatch
 
 
@@ -44,9 +48,9 @@ class AdminTokenPermission(BasePermission):
         actor = request.auth
         if not isinstance(actor, Actor):
             raise InvalidAdminToken
-        reads = request.method in SAFE_METHODS or getattr(view, "action", None) in getattr(
-            view, "reads_with_post", ()
-        )
+        reads = request.method in SAFE_METHODS or getattr(
+            view, "action", None
+        ) in getattr(view, "reads_with_post", ())
         authorise(
             actor,
             zone_id=view.kwargs.get("zone_id"),

@@ -65,7 +65,7 @@ class ConsoleAdmin(admin.ModelAdmin):
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     paginator = BoundedPaginator
-    ordering: Sequence[str] = ("-id",)
+    ordering = ("-id",)
 
     # What may be seen and asked for.
 
@@ -175,6 +175,7 @@ class ConsoleAdmin(admin.ModelAdmin):
             context.update(title=self.heading(obj), subtitle=one)
         context.update(
             list_title=self.title,
+            has_history=bool(self.entity_type),
             show_save_and_add_another=False,
             show_save_and_continue=False,
         )

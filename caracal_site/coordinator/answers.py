@@ -31,7 +31,9 @@ def answer(
     if isinstance(value, str):
         value = value.encode()
     body = value if isinstance(value, bytes) else dumps(value)
-    return HttpResponse(body, status=status, content_type=JSON, headers=dict(headers or {}))
+    return HttpResponse(
+        body, status=status, content_type=JSON, headers=dict(headers or {})
+    )
 
 
 def nothing() -> HttpResponse:

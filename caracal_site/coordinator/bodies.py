@@ -41,12 +41,16 @@ def read_json(request: HttpRequest, struct: type[T], *, optional: bool) -> T | N
     raw = request.body
     if not raw and optional:
         return None
-    content_type = request.META.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
+    content_type = (
+        request.META.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
+    )
     if raw and content_type != "application/json":
         raise UnsupportedMediaType
     if not raw:
         if content_type:
-            raise MalformedJSON(sentence="The body is empty; a JSON object was expected.")
+            raise MalformedJSON(
+                sentence="The body is empty; a JSON object was expected."
+            )
         raise InvalidBody([Issue((), "expected an object, got nothing")])
     return decode(raw, struct)
 
@@ -79,6 +83,11 @@ def read_query(query: QueryDict, struct: type[T]) -> T:
         raise InvalidQuery(f"The query is not valid: {error}") from None
 
 
+def or_none(value: Any) -> Any:
+    """The value of an optional member; None when it was not sent."""
+    return None if value is msgspec.UNSET else value
+
+
 def faults_of(value: Any, struct: type[msgspec.Struct]) -> list[Issue]:
     """Every member of ``value`` that keeps it from being a ``struct``."""
     if not isinstance(value, Mapping):
@@ -94,7 +103,10 @@ def faults_of(value: Any, struct: type[msgspec.Struct]) -> list[Issue]:
             msgspec.convert(value[name], field.type, strict=True)
         except msgspec.ValidationError as error:
             found.append(_issue(str(error), (name,)))
-    found += [Issue((name,), "unknown member") for name in sorted(value.keys() - fields.keys())]
+    found += [
+        Issue((name,), "unknown member")
+        for name in sorted(value.keys() - fields.keys())
+    ]
     return found or [Issue((), "not valid")]
 
 

@@ -37,19 +37,11 @@ from caracal_site.middleware import begin
 log = logging.getLogger(__name__)
 MAX_TOKEN_LENGTH = 4096
 ANONYMOUS = Actor(kind=actors.ActorKind.APPLICATION, id="", name="anonymous")
-# Refusals found before any statement ran: whether the caller's identity is still in
-# force has not been looked at yet, and goes first.
-BEFORE_LOOKUP = (
-    errors.InvalidBody,
-    errors.InvalidQuery,
-    errors.InvalidParams,
-    errors.InvalidCursor,
-    errors.PayloadTooLarge,
-    errors.UnsupportedMediaType,
-    errors.MethodNotAllowed,
-    errors.RouteNotFound,
-    errors.InvalidIdempotencyKey,
-)
+# Refusals that may be found before any statement ran: whether the caller's identity is
+# still in force has not been looked at yet then, and goes first.
+BEFORE_LOOKUP = {400, 403, 405, 413, 415}
+# Found early as well, under statuses that mostly are not.
+EARLY = (errors.RouteNotFound, errors.IdempotencyKeyConflict)
 
 
 def views_of(routes: Mapping[str, Route]) -> Callable[..., Awaitable[HttpResponse]]:
@@ -73,7 +65,9 @@ def views_of(routes: Mapping[str, Route]) -> Callable[..., Awaitable[HttpRespons
         response["X-Request-ID"] = begun.request_id
         response["X-Content-Type-Options"] = "nosniff"
         response.headers.setdefault("Cache-Control", "no-store")
-        metrics.observe(route.name if route else "unknown", response.status_code, started)
+        metrics.observe(
+            route.name if route else "unknown", response.status_code, started
+        )
         return response
 
     return view
@@ -86,9 +80,15 @@ async def _perform(
     params: dict[str, str],
     actor: Actor,
 ) -> HttpResponse:
+    if actor.zone_id is not None and actor.zone_id != params.get(
+        "zone_id", actor.zone_id
+    ):
+        raise ZoneMismatch
     if route is None:
         if routes:
-            raise errors.MethodNotAllowed([*routes, "HEAD"] if "GET" in routes else [*routes])
+            raise errors.MethodNotAllowed(
+                [*routes, "HEAD"] if "GET" in routes else [*routes]
+            )
         raise errors.RouteNotFound
     for value in params.values():
         if not is_id(value):
@@ -128,8 +128,6 @@ async def _identify(
         await rates.check_async(
             "coordinator", subject, settings.COORDINATOR_RATE_LIMIT_PER_MIN
         )
-        if actor.zone_id != params.get("zone_id", actor.zone_id):
-            raise ZoneMismatch
     return actor
 
 
@@ -145,7 +143,9 @@ async def authenticate(
     """The caller of a route that needs one (contract: coordinator.md 2.2, 2.3)."""
     token = bearer_of(request)
     if access in (Access.OPERATOR, Access.METRICS):
-        if is_operator_token(token) or (access is Access.METRICS and is_metrics_bearer(token)):
+        if is_operator_token(token) or (
+            access is Access.METRICS and is_metrics_bearer(token)
+        ):
             return ANONYMOUS
         raise OperatorTokenRequired
     if is_operator_token(token):
@@ -172,7 +172,9 @@ def is_operator_token(token: str) -> bool:
 
 
 def is_metrics_bearer(token: str) -> bool:
-    return bool(settings.METRICS_BEARER) and sealing.same(token, settings.METRICS_BEARER)
+    return bool(settings.METRICS_BEARER) and sealing.same(
+        token, settings.METRICS_BEARER
+    )
 
 
 @cache
@@ -195,7 +197,8 @@ def as_caracal_error(exc: BaseException) -> errors.CaracalError:
 async def _unless_dead(
     error: errors.CaracalError, actor: Actor | None
 ) -> errors.CaracalError:
-    if actor is None or not actor.id or not isinstance(error, BEFORE_LOOKUP):
+    is_early = error.status in BEFORE_LOOKUP or isinstance(error, EARLY)
+    if actor is None or not actor.id or not is_early or isinstance(error, ZoneMismatch):
         return error
     try:
         await in_db(_verifier().check_alive, actor)

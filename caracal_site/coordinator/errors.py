@@ -11,14 +11,18 @@ from caracal_site.errors import CaracalError
 class _Unauthenticated(CaracalError):
     status = 401
 
-    def __init__(self, sentence: str | None = None, *, extra: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, sentence: str | None = None, *, extra: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__(
-            sentence, extra=extra, headers={"WWW-Authenticate": 'Bearer realm="caracal"'}
+            sentence,
+            extra=extra,
+            headers={"WWW-Authenticate": 'Bearer realm="caracal"'},
         )
 
 
 class MissingToken(_Unauthenticated):
-    """A bearer token of at most 4096 characters is needed: Authorization: Bearer <token>."""
+    """A bearer token of 1 to 4096 characters is needed: Authorization: Bearer <token>."""
 
     code = "missing_token"
 

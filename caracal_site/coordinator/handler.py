@@ -45,7 +45,9 @@ class LeanASGIHandler(ASGIHandler):
         if scope["type"] != "http":
             raise ValueError(f"only HTTP is served here, not {scope['type']}")
         try:
-            body, complete = await read_body(receive, settings.COORDINATOR_BODY_LIMIT_BYTES)
+            body, complete = await read_body(
+                receive, settings.COORDINATOR_BODY_LIMIT_BYTES
+            )
         except Disconnected:
             return
         request = ASGIRequest(scope, BytesIO(body))
@@ -83,7 +85,9 @@ async def read_body(receive: Receive, limit: int) -> tuple[bytes, bool]:
 
 
 async def write(response: HttpResponse, send: Send, *, head_only: bool) -> None:
-    headers = [(k.lower().encode("ascii"), v.encode("latin1")) for k, v in response.items()]
+    headers = [
+        (k.lower().encode("ascii"), v.encode("latin1")) for k, v in response.items()
+    ]
     start = {"type": "http.response.start", "status": response.status_code}
     if isinstance(response, StreamingHttpResponse):
         await send({**start, "headers": headers})

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.http import HttpResponse
 
@@ -35,6 +37,8 @@ def _kept(
     fingerprint = receipts.fingerprint_of(call.request.body.decode())
     found = receipts.claim(caller, route, key, fingerprint)
     if found is not None:
+        # A repeat runs nothing that would ask.
+        import_module(settings.COORDINATOR_VERIFIER).check_alive(call.actor)
         return found, True
     body = dumps(perform()).decode()
     receipts.keep(caller, route, key, fingerprint, status, body)

@@ -21,7 +21,9 @@ class PageQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     """How much of a list, and from where."""
 
     limit: Annotated[int, Meta(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT
-    cursor: Annotated[str, Meta(min_length=1, max_length=cursors.MAX_LENGTH)] | UnsetType = UNSET
+    cursor: (
+        Annotated[str, Meta(min_length=1, max_length=cursors.MAX_LENGTH)] | UnsetType
+    ) = UNSET
 
     def filters(self) -> dict[str, Any]:
         """The filters given, without the paging."""

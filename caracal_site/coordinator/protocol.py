@@ -14,7 +14,9 @@ class CorkedTransport:
 
     __slots__ = ("_loop", "_parts", "_transport")
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop
+    ) -> None:
         self._transport = transport
         self._loop = loop
         self._parts: list[bytes] = []

@@ -17,7 +17,9 @@ from caracal_site import database
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Crossing = tuple[asyncio.AbstractEventLoop, "asyncio.Future[Any]", Context, Callable[[], Any]]
+Crossing = tuple[
+    asyncio.AbstractEventLoop, "asyncio.Future[Any]", Context, Callable[[], Any]
+]
 
 
 async def in_db(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -59,7 +61,9 @@ def _serve(waiting: SimpleQueue[Crossing]) -> None:
         del future, context, work, result, error
 
 
-def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+def _settle(
+    future: asyncio.Future[Any], result: Any, error: BaseException | None
+) -> None:
     if future.cancelled():
         return
     if error is None:

@@ -147,6 +147,7 @@ class Adapter:
                 event_type=row["event_type"],
                 request_id=row["request_id"],
                 decision=row["decision"],
+                evaluation_status="complete",
                 occurred_at=datetime.fromisoformat(row["occurred_at"]),
                 metadata_json=row["metadata"],
                 determining_policies_json=row.get("determining_policies"),

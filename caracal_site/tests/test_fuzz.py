@@ -113,7 +113,8 @@ def test_no_request_makes_the_management_api_fail(
 def test_no_path_makes_a_deployment_fail(
     api: Api, world: World, method: str, path: str, prefix: str
 ) -> None:
-    url = f"/{prefix}{quote(path.encode('utf-8', 'surrogatepass'))}"
+    # With a host, so that no client takes the beginning of the path for one.
+    url = f"http://testserver/{prefix}{quote(path.encode('utf-8', 'surrogatepass'))}"
     sent = Sent(method, url, {}, None)
     assert api.request(method, url, accept="application/json").status_code < 500, sent
     response = world.coordinator.request(method, url, token=world.token())

@@ -187,21 +187,24 @@ def test_the_table_has_every_route_of_the_coordinator_and_no_other() -> None:
 def spellings(path: str) -> Iterator[str]:
     """Other ways to write an address, which a careless guard could miss."""
     first = path.split("/")[1]
-    encoded = "".join(f"%{ord(letter):02x}" for letter in first)
-    yield path.replace(first, encoded, 1)
-    yield path.replace(first, f"%{ord(first[0]):02X}{first[1:]}", 1)
-    yield path.replace(first, first.upper(), 1)
-    yield re.sub(r"/([a-z])", lambda found: f"/%{ord(found[1]):02x}", path)
-    yield path.replace("/", "//", 1)
-    yield path.replace("/", "%2f").replace("%2f", "/", 1)
-    yield path.replace("/", "/./", 1)
-    yield f"/nothing/..{path}"
-    yield f"/docs/%2e%2e{path}"
-    yield f"{path}/"
-    yield f"{path}%00"
-    yield f"{path};a=b"
-    yield f"{path}%3fa=b"
-    yield f"{path}.json"
+    written = [
+        path.replace(first, "".join(f"%{ord(letter):02x}" for letter in first), 1),
+        path.replace(first, f"%{ord(first[0]):02X}{first[1:]}", 1),
+        re.sub(r"/([a-z])", lambda found: f"/%{ord(found[1]):02x}", path),
+        path.replace(first, first.upper(), 1),
+        f"/{path}",
+        f"/.{path}",
+        f"/nothing/..{path}",
+        f"/docs/%2e%2e{path}",
+        f"{path}/",
+        f"{path}%00",
+        f"{path}%0a",
+        f"{path};a=b",
+        f"{path}%3fa=b",
+        f"{path}.json",
+    ]
+    # With a host, so that no client takes the beginning of the path for one.
+    yield from (f"http://testserver{each}" for each in written)
 
 
 GUARDED_API = [row for row in permissions.API if row[2] is not ApiGuard.PUBLIC]

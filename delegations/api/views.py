@@ -48,7 +48,10 @@ class DelegationsViewSet(ZoneScopedViewSet):
     """The delegation edges of a zone."""
 
     @described(
-        "List delegations", answer=DelegationShape, listing=True, filterset=DelegationFilter
+        "List delegations",
+        answer=DelegationShape,
+        listing=True,
+        filterset=DelegationFilter,
     )
     def list(self, request: Request, zone_id: str) -> Response:
         rows, headers = page_of(

@@ -1,4 +1,4 @@
-"""Create an edge: authority passed on, never wider than it is held (coordinator.md 7.1)."""
+"""Create an edge: authority passed on, never wider than held (coordinator.md 7.1)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ BROAD_WARNING = "resource_null_delegation_broadens_resource_matching"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DelegationRequest:
-    """What a caller asks for, shapes checked. ``resource`` is an id or an identifier."""
+    """What a caller asks for, shapes checked; ``resource`` is an id or identifier."""
 
     source_session_id: str
     target_session_id: str
@@ -113,7 +113,10 @@ def create_delegation(
     constraints = typed.normalised(
         request.constraints_json, request.constraints, request.ttl_seconds
     )
-    if request.expires_at is None and not constraints.keys() & {"expires_at", "ttl_seconds"}:
+    if request.expires_at is None and not constraints.keys() & {
+        "expires_at",
+        "ttl_seconds",
+    }:
         raise errors.ExpiryRequired
     broad = request.resource is None and not constraints.get("resources")
     _refuse_unpermitted(actor, request, broad)
@@ -165,7 +168,9 @@ def _create(
         raise errors.ExceedsParentAuthority if parent is not None else errors.Expired
     if facts["source"]["narrowed"]:
         _refuse_cycle(zone_id, request)
-    single = next((r for r in resources if request.resource in (r["id"], r["identifier"])), None)
+    single = next(
+        (r for r in resources if request.resource in (r["id"], r["identifier"])), None
+    )
     event = DelegationCreated(
         zone_id=zone_id,
         entity_id=edge_id,
@@ -175,23 +180,26 @@ def _create(
         scopes=request.scopes,
     )
     evidence = record.prepare(actor, event)
-    (created,) = statements.fetch_one("delegations/create", {
-        "id": edge_id,
-        "zone_id": zone_id,
-        "source_id": request.source_session_id,
-        "target_id": request.target_session_id,
-        "issuer": request.issuer_application_id,
-        "receiver": request.receiver_application_id,
-        "parent_edge_id": parent["id"] if parent else None,
-        "root_edge_id": parent["root_edge_id"] if parent else edge_id,
-        "depth": parent["depth"] + 1 if parent else 0,
-        "max_hops": max_hops,
-        "resource_id": single["id"] if single else None,
-        "scopes": list(request.scopes),
-        "constraints": orjson.dumps(constraints).decode(),
-        "expires_at": expires_at,
-        **evidence.parameters(),
-    })
+    (created,) = statements.fetch_one(
+        "delegations/create",
+        {
+            "id": edge_id,
+            "zone_id": zone_id,
+            "source_id": request.source_session_id,
+            "target_id": request.target_session_id,
+            "issuer": request.issuer_application_id,
+            "receiver": request.receiver_application_id,
+            "parent_edge_id": parent["id"] if parent else None,
+            "root_edge_id": parent["root_edge_id"] if parent else edge_id,
+            "depth": parent["depth"] + 1 if parent else 0,
+            "max_hops": max_hops,
+            "resource_id": single["id"] if single else None,
+            "scopes": list(request.scopes),
+            "constraints": orjson.dumps(constraints).decode(),
+            "expires_at": expires_at,
+            **evidence.parameters(),
+        },
+    )
     if not created:
         raise Changed
     record.written(evidence)
@@ -249,12 +257,16 @@ def _refuse_endpoints(
     ):
         raise errors.ApplicationMismatch
     bound = actor.agent_session_id
-    if bound and not within_subtree(bound, request.source_session_id, source["ancestor_ids"]):
+    if bound and not within_subtree(
+        bound, request.source_session_id, source["ancestor_ids"]
+    ):
         raise OutsideAgentSubtree
 
 
 def _chosen_parent(
-    request: DelegationRequest, source: dict[str, Any], parents: Sequence[dict[str, Any]]
+    request: DelegationRequest,
+    source: dict[str, Any],
+    parents: Sequence[dict[str, Any]],
 ) -> dict[str, Any] | None:
     """The edge the new one rests on; None for a source with root authority (D10).
 
@@ -329,7 +341,9 @@ def _expiry(
         expires_at=request.expires_at,
         constraint_expires_at=from_wire(within) if within else None,
         ttl_seconds=constraints.get("ttl_seconds"),
-        parent_expires_at=datetime.fromisoformat(parent["expires_at"]) if parent else None,
+        parent_expires_at=datetime.fromisoformat(parent["expires_at"])
+        if parent
+        else None,
     )
     if expires_at is None:
         raise errors.ExpiryRequired
@@ -371,7 +385,9 @@ def _refuse_widening(
 
 def _resource_ids(parent: dict[str, Any]) -> frozenset[str] | None:
     """The resources of an edge that still are; None for a broad edge."""
-    if parent["resource_id"] is None and not parent["constraints_json"].get("resources"):
+    if parent["resource_id"] is None and not parent["constraints_json"].get(
+        "resources"
+    ):
         return None
     return frozenset(parent["resource_ids"])
 

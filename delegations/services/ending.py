@@ -52,7 +52,9 @@ class Fall:
         return sorted({self.agent_rows[agent][4] for agent in self.agents})
 
 
-def foresee(zone_id: str, *, edge_ids: Sequence[str] = (), agent_ids: Sequence[str] = ()) -> Fall:
+def foresee(
+    zone_id: str, *, edge_ids: Sequence[str] = (), agent_ids: Sequence[str] = ()
+) -> Fall:
     """What would end with these edges and agents, as things stand."""
     agents_json, edges_json, invocations_json = statements.fetch_one(
         "delegations/reach",
@@ -60,7 +62,10 @@ def foresee(zone_id: str, *, edge_ids: Sequence[str] = (), agent_ids: Sequence[s
     )
     agent_rows = {row[0]: row for row in orjson.loads(agents_json)}
     edges = {row[0]: rules.Edge(*row) for row in orjson.loads(edges_json)}
-    agents = [rules.Agent(row[0], row[1], row[2], tuple(row[3])) for row in agent_rows.values()]
+    agents = [
+        rules.Agent(row[0], row[1], row[2], tuple(row[3]))
+        for row in agent_rows.values()
+    ]
     fallen = rules.collapse(
         edges.values(), agents, ended_edges=edge_ids, ended_agents=agent_ids
     )
@@ -70,7 +75,9 @@ def foresee(zone_id: str, *, edge_ids: Sequence[str] = (), agent_ids: Sequence[s
         zone_id=zone_id,
         edges=tuple(fallen.edges),
         agents=tuple(fallen.agents),
-        invocations=tuple(row[0] for row in open_calls if row[1] in gone or row[2] in gone),
+        invocations=tuple(
+            row[0] for row in open_calls if row[1] in gone or row[2] in gone
+        ),
         touched=frozenset(fallen.touched),
         edge_rows=edges,
         agent_rows=agent_rows,
@@ -138,7 +145,9 @@ def _settled(
         fall = foresee(zone_id, edge_ids=edge_ids, agent_ids=agent_ids)
         gone = set(fall.agents)
         parents = {
-            row[1] for row in (fall.agent_rows[agent] for agent in gone) if row[1] is not None
+            row[1]
+            for row in (fall.agent_rows[agent] for agent in gone)
+            if row[1] is not None
         }
         wanted = (fall.touched | gone | (parents - gone) | set(fall.edges)) - held
         if not wanted:

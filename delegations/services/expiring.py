@@ -43,7 +43,9 @@ def expire_zone(zone_id: str, limit: int) -> Batch:
         zone_id=zone_id, status="active", expires_at__lte=Now()
     ).order_by("id")
     ids = list(
-        due.select_for_update(skip_locked=True, no_key=True).values_list("id", flat=True)[:limit]
+        due.select_for_update(skip_locked=True, no_key=True).values_list(
+            "id", flat=True
+        )[:limit]
     )
     if not ids:
         return Batch(zone_id, 0)
@@ -53,7 +55,10 @@ def expire_zone(zone_id: str, limit: int) -> Batch:
     (epoch,) = statements.fetch_one("delegations/bump_epoch", {"zone_id": zone_id})
     events: list[Event] = [
         EdgesExpired(
-            zone_id=zone_id, entity_id=ids[0], edge_ids=tuple(ids), epoch=int(str(epoch))
+            zone_id=zone_id,
+            entity_id=ids[0],
+            edge_ids=tuple(ids),
+            epoch=int(str(epoch)),
         )
     ]
     record(actors.system("expire-edges"), events, reason="expired")

@@ -1,4 +1,4 @@
-"""Revocation of an edge with all that rests on it (contract: coordinator.md 7.3, D12)."""
+"""Revocation of an edge with all that rests on it (coordinator.md 7.3, D12)."""
 
 from __future__ import annotations
 
@@ -39,12 +39,15 @@ def may_revoke(actor: Actor, issuer_application_id: str) -> bool:
 
 
 @transaction.atomic
-def revoke_delegation(actor: Actor, *, zone_id: str, edge_id: str, reason: str) -> Revocation:
+def revoke_delegation(
+    actor: Actor, *, zone_id: str, edge_id: str, reason: str
+) -> Revocation:
     """Ends the edge, every edge made below it, and the agents that nothing else
     justifies. Raises DelegationNotFound when it is not active, and
     IssuerOwnershipRequired."""
     zone_live, identity_live, agent_live, issuer, source, active = statements.fetch_one(
-        "delegations/lock", {**caller_parameters(actor), "zone_id": zone_id, "id": edge_id}
+        "delegations/lock",
+        {**caller_parameters(actor), "zone_id": zone_id, "id": edge_id},
     )
     refuse_dead_caller(
         actor, zone_live=zone_live, identity_live=identity_live, agent_live=agent_live

@@ -9,6 +9,8 @@ from policies.api.views import TemplateViewSet
 app_name = "policies"
 urlpatterns: list[URLPattern] = [
     path(
-        "policy-templates", TemplateViewSet.as_view({"get": "list"}), name="template-list"
+        "policy-templates",
+        TemplateViewSet.as_view({"get": "list"}),
+        name="template-list",
     ),
 ]

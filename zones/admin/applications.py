@@ -206,8 +206,9 @@ class ApplicationAdmin(ScopedAdmin):
         return issued.application, _disclosed(issued, ADVICE)
 
     def change(self, actor: Actor, obj: Any, form: ConsoleForm) -> Model:
+        changes: Any = form.changes()
         return services.change_application(
-            obj.pk, zone_id=obj.zone_id, actor=actor, changes=form.changes()
+            obj.pk, zone_id=obj.zone_id, actor=actor, changes=changes
         )
 
     @admin.display(description="state")

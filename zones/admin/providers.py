@@ -132,8 +132,9 @@ class ProviderAdmin(ScopedAdmin):
         return provider, None
 
     def change(self, actor: Actor, obj: Any, form: ConsoleForm) -> Model:
+        changes: Any = form.changes()
         return services.change_provider(
-            obj.pk, zone_id=obj.zone_id, actor=actor, changes=form.changes()
+            obj.pk, zone_id=obj.zone_id, actor=actor, changes=changes
         )
 
     @admin.display(description="state")

@@ -91,7 +91,7 @@ class ResourceForm(ScopedForm):
         super().__init__(*args, **kwargs)
         bound = getattr(self.instance, "gateway_application_id", None)
         self.initial.setdefault("gateway_application", bound)
-        choices: dict[str, QuerySet] = {
+        choices: dict[str, Any] = {
             "credential_provider": Provider.objects.live(),
             "gateway_application": Application.objects.live().managed().unexpired(),
         }

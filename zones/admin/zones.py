@@ -43,8 +43,8 @@ class ZoneForm(ConsoleForm):
         rules.SLUG,
         max_length=rules.MAX_SLUG,
         required=False,
-        help_text="Lower-case letters, digits and hyphens; made from the name if empty.",
-        error_messages={"invalid": "Expected lower-case letters, digits and hyphens."},
+        help_text="Lower-case letters, digits, hyphens; made from the name if empty.",
+        error_messages={"invalid": "Expected lower-case letters, digits, hyphens."},
     )
     dcr_shutdown = forms.ChoiceField(
         choices=SHUTDOWNS,
@@ -196,7 +196,7 @@ class ZoneAdmin(DomainAdmin):
         return zone, None
 
     def change(self, actor: Actor, obj: Zone, form: ConsoleForm) -> Model:
-        changes = form.changes()
+        changes: Any = form.changes()
         shutdown = changes.pop("dcr_shutdown", None) or None
         return services.change_zone(
             obj.pk, actor=actor, changes=changes, dcr_shutdown=shutdown
