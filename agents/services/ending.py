@@ -169,8 +169,8 @@ def end_agents_of(
     """Ends every live agent of the zone, or of these applications in it, and closes
     them for new ones. For archiving: the caller records the gesture itself.
     """
-    # Agents are locked before room everywhere, so the door is shut in between; who slipped
-    # in until then ends as well.
+    # Agents are locked before room everywhere, so the door is shut in between; who
+    # slipped in until then ends as well.
     first = _end_live(actor, zone_id, application_ids, reason)
     capacity.close([zone_id] if application_ids is None else list(application_ids))
     second = _end_live(actor, zone_id, application_ids, reason)

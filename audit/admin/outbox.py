@@ -59,7 +59,7 @@ class PublicationFilter(SimpleListFilter):
     parameter_name = "state"
 
     def lookups(
-        self, request: HttpRequest, model_admin: ModelAdmin
+        self, request: HttpRequest, model_admin: ModelAdmin[Any]
     ) -> list[tuple[str, str]]:
         return [
             ("pending", "Pending"),
@@ -67,15 +67,13 @@ class PublicationFilter(SimpleListFilter):
             ("published", "Published"),
         ]
 
-    def queryset(self, request: HttpRequest, queryset: Any) -> QuerySet:
-        match self.value():
-            case "pending":
-                return queryset.pending()
-            case "parked":
-                return queryset.parked()
-            case "published":
-                return queryset.filter(published_at__isnull=False)
-        return queryset
+    def queryset(self, request: HttpRequest, queryset: Any) -> QuerySet[Any]:
+        chosen = {
+            "pending": queryset.pending(),
+            "parked": queryset.parked(),
+            "published": queryset.filter(published_at__isnull=False),
+        }
+        return chosen.get(self.value(), queryset)
 
 
 @admin.register(OutboxEvent)
@@ -136,7 +134,7 @@ class OutboxEventAdmin(EvidenceAdmin):
         ),
     )
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet:
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return with_zone_name(super().get_queryset(request))
 
     @admin.display(description="state")

@@ -21,19 +21,21 @@ from caracal_site import errors
 from caracal_site.console import columns, display, timeline
 from caracal_site.console.base import EvidenceAdmin
 from caracal_site.console.filters import ZoneFilter, linked
+from caracal_site.console.site import entity_url
 from zones.models import AdminToken, Application, Provider, Resource, Zone
 
 REFUSED = 400
 REFUSED_WORD = "Refused: "
 
 
-def with_zone_name(rows: QuerySet) -> QuerySet:
+def with_zone_name(rows: QuerySet[Any]) -> QuerySet[Any]:
     """Adds ``zone_name`` to rows that only hold the id of their zone."""
     zone = Zone.objects.filter(pk=OuterRef("zone_id"))
-    return rows.annotate(zone_name=Subquery(zone.values("name")[:1]))
+    named: QuerySet[Any] = rows.annotate(zone_name=Subquery(zone.values("name")[:1]))
+    return named
 
 
-def with_names(rows: QuerySet) -> QuerySet:
+def with_names(rows: QuerySet[Any]) -> QuerySet[Any]:
     """Adds ``entity_name`` and ``acting_name``: what people call the thing an audit
     row is about, and the application that acted."""
     named = (Zone, Application, Provider, Resource, AdminToken)
@@ -42,16 +44,17 @@ def with_names(rows: QuerySet) -> QuerySet:
         for model in named
     ]
     acting = Application.objects.filter(pk=OuterRef("actor_name")).values("name")[:1]
-    return rows.annotate(
+    labelled: QuerySet[Any] = rows.annotate(
         entity_name=Coalesce(*names, output_field=TextField()),
         acting_name=Subquery(acting),
     )
+    return labelled
 
 
 class AuditReader:
     """The timeline of the console, from the admin audit trail."""
 
-    def about(self, entity_ids: Sequence[str]) -> QuerySet:
+    def about(self, entity_ids: Sequence[str]) -> QuerySet[Any]:
         rows = AdminAuditEvent.objects.filter(entity_id__in=list(entity_ids))
         return with_names(rows).order_by("-position")
 
@@ -115,7 +118,7 @@ def entity_of(row: Any) -> SafeString:
         return display.EMPTY
     kind = (row.entity_type or "").replace("-", " ").removesuffix("s")
     label = row.entity_name or display.short(row.entity_id)
-    url = admin.site.entity_url(row.entity_type or "", row.entity_id)
+    url = entity_url(row.entity_type or "", row.entity_id)
     shown = display.link(url, label) if url else label
     return display.labelled(kind, shown)
 
@@ -131,11 +134,11 @@ class OutcomeFilter(SimpleListFilter):
     parameter_name = "outcome"
 
     def lookups(
-        self, request: HttpRequest, model_admin: ModelAdmin
+        self, request: HttpRequest, model_admin: ModelAdmin[Any]
     ) -> list[tuple[str, str]]:
         return [("done", "Done"), ("refused", "Refused")]
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         match self.value():
             case "done":
                 return queryset.filter(status_code__lt=REFUSED)
@@ -206,7 +209,7 @@ class AdminAuditEventAdmin(EvidenceAdmin):
         ),
     )
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet:
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return with_names(with_zone_name(super().get_queryset(request)))
 
     def heading(self, obj: AdminAuditEvent) -> str:
@@ -267,11 +270,11 @@ class DecisionFilter(SimpleListFilter):
     parameter_name = "decision"
 
     def lookups(
-        self, request: HttpRequest, model_admin: ModelAdmin
+        self, request: HttpRequest, model_admin: ModelAdmin[Any]
     ) -> list[tuple[str, str]]:
         return [("allow", "Allow"), ("deny", "Deny")]
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(decision=self.value()) if self.value() else queryset
 
 
@@ -313,7 +316,7 @@ class AuditEventAdmin(EvidenceAdmin):
         columns.mono("id", "ID"),
     )
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet:
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return with_zone_name(super().get_queryset(request))
 
     @admin.display(description="zone")

@@ -91,13 +91,13 @@ class ConsoleAdmin(admin.ModelAdmin):
 
     # The audit timeline is the history; Django's log entries are not written.
 
-    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> None:
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         return None
 
-    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> None:
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         return None
 
-    def log_deletions(self, request: HttpRequest, queryset: Any) -> None:
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
         return None
 
     def timeline_ids(self, obj: Any) -> list[str]:
@@ -143,7 +143,8 @@ class ConsoleAdmin(admin.ModelAdmin):
 
     def listed(self, rows: QuerySet) -> QuerySet:
         """``rows`` with the relations that lists and headings show."""
-        return rows.select_related(*(self.list_select_related or ()))
+        relations: Any = self.list_select_related or ()
+        return rows.select_related(*relations)
 
     def heading(self, obj: Any) -> str:
         """What the page of ``obj`` is headed."""
@@ -259,7 +260,7 @@ class ConsoleAdmin(admin.ModelAdmin):
         raise Http404
 
     def _seen(self, request: HttpRequest, object_id: str) -> Model:
-        obj = self.get_object(request, unquote(object_id))
+        obj: Model | None = self.get_object(request, unquote(object_id))
         if obj is None:
             raise Http404
         if not self.has_view_permission(request, obj):
@@ -347,16 +348,17 @@ class DomainAdmin(ConsoleAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         # Not Django's own, which opens a transaction: a service is a whole one.
-        view = self._changeform_view
+        view: Any = self._changeform_view  # type: ignore[attr-defined]
         try:
-            return view(request, object_id, form_url, extra_context)
+            shown: HttpResponse = view(request, object_id, form_url, extra_context)
         except refusals.EXPECTED as error:
             if request.method != "POST":
                 raise
             refusal = refusals.understood(error)
             self._record(request, object_id, refusal)
             request.refusal = refusal  # type: ignore[attr-defined]
-            return view(request, object_id, form_url, extra_context)
+            shown = view(request, object_id, form_url, extra_context)
+        return shown
 
     def _record(
         self, request: HttpRequest, object_id: str | None, refusal: CaracalError
@@ -373,7 +375,8 @@ class DomainAdmin(ConsoleAdmin):
         return type(form.__name__, (form,), {"refusal": refusal})
 
     def save_form(self, request: HttpRequest, form: ConsoleForm, change: bool) -> Model:
-        return form.instance
+        unchanged: Model = form.instance
+        return unchanged
 
     def save_model(
         self, request: HttpRequest, obj: Any, form: ConsoleForm, change: bool

@@ -27,7 +27,7 @@ class StateFilter(SimpleListFilter):
     ) -> list[tuple[str, str]]:
         return [("live", "Live"), (self.ended, self.ended.capitalize()), ("all", "All")]
 
-    def choices(self, changelist: ChangeList) -> Iterator[dict[str, Any]]:
+    def choices(self, changelist: ChangeList) -> Iterator[Any]:
         for value, title in self.lookup_choices:
             yield {
                 "selected": value == (self.value() or "live"),
@@ -85,7 +85,8 @@ class LinkedFilter(SimpleListFilter):
     def lookups(
         self, request: HttpRequest, model_admin: ModelAdmin
     ) -> list[tuple[str, str]]:
-        return [(self.value(), self.value())] if self.value() else []
+        value = self.value()
+        return [(value, value)] if value else []
 
     def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
         return (

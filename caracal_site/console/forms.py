@@ -39,7 +39,7 @@ class LinesField(forms.CharField):
             super().run_validators(line)
 
     def has_changed(self, initial: Any, data: Any) -> bool:
-        return list(initial or []) != self.to_python(data)
+        return bool(list(initial or []) != self.to_python(data))
 
 
 class ConsoleForm(forms.ModelForm):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 from django import forms
+from django.contrib import admin as default
 from django.contrib.admin import AdminSite
 from django.contrib.admin.forms import AdminAuthenticationForm
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.template.response import TemplateResponse
 
 from caracal_site import context, rates
@@ -51,9 +51,7 @@ class ConsoleSite(AdminSite):
         super().__init__(name)
         self.disable_action("delete_selected")
 
-    def admin_view(
-        self, view: Callable[..., HttpResponse], cacheable: bool = False
-    ) -> Callable[..., HttpResponse]:
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         return super().admin_view(refusals.rendered(view), cacheable)
 
     def index(
@@ -94,9 +92,10 @@ class ConsoleSite(AdminSite):
             if section in shown
         ]
 
-    def entity_url(self, entity_type: str, entity_id: str) -> str:
-        """The page of what an audit row is about, or nothing."""
-        for model, admin in self._registry.items():
-            if entity_type and getattr(admin, "entity_type", "") == entity_type:
-                return display.change_url(model, entity_id)
-        return ""
+
+def entity_url(entity_type: str, entity_id: str) -> str:
+    """The page of what an audit row is about, or nothing."""
+    for model, admin in default.site._registry.items():
+        if entity_type and getattr(admin, "entity_type", "") == entity_type:
+            return display.change_url(model, entity_id)
+    return ""

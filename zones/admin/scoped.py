@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import messages
@@ -56,7 +56,7 @@ class ScopedAdmin(DomainAdmin):
     """Asks for the zone before it shows the form to add something."""
 
     form: type[ConsoleForm] = ScopedForm
-    list_select_related: tuple[str, ...] = ("zone",)
+    list_select_related: ClassVar[tuple[str, ...]] = ("zone",)
 
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: Any = None
