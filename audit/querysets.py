@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from django.db import models
 
+if TYPE_CHECKING:
+    from audit.models import AdminAuditEvent, OutboxEvent  # noqa: F401 - named in quotes
 
-class AdminAuditQuerySet(models.QuerySet):
+
+class AdminAuditQuerySet(models.QuerySet["AdminAuditEvent"]):
     def in_zone(self, zone_id: str | None) -> Self:
         """The rows of a zone's chain; None is the platform's own chain."""
         return self.filter(zone_id=zone_id)
@@ -19,7 +22,7 @@ class AdminAuditQuerySet(models.QuerySet):
         return self.filter(chain_seq=None)
 
 
-class OutboxQuerySet(models.QuerySet):
+class OutboxQuerySet(models.QuerySet["OutboxEvent"]):
     def pending(self) -> Self:
         return self.filter(published_at=None, parked_at=None)
 

@@ -46,7 +46,8 @@ def redact(value: Any) -> Any:
 def _redact_event(
     _logger: Any, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
-    return redact(dict(event))
+    redacted: dict[str, Any] = redact(dict(event))
+    return redacted
 
 
 def _add_context(

@@ -26,6 +26,7 @@ SELF_SUFFICIENT = frozenset({"up", "test"})
 WITH_DATA_DIR = frozenset({"up", "demo", "bench", "test"})
 # These change the schema, which belongs to the owner role.
 OWNER_COMMANDS = frozenset({"migrate", "prepare"})
+URLS = ("DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL")
 
 
 def attach(arguments: list[str]) -> list[str]:
@@ -34,6 +35,7 @@ def attach(arguments: list[str]) -> list[str]:
     ``--data-dir DIR`` (or ``CARACAL_DATA_DIR``) is understood before every command.
     """
     environ.Env.read_env(BASE_DIR / ".env")
+    _read_url_files()
     command = arguments[1] if len(arguments) > 1 else ""
     if command != "test":
         directory, rest = _take_data_dir(arguments)
@@ -83,6 +85,14 @@ def become_owner() -> None:
             os.environ.setdefault("CARACAL_RUNTIME_ROLE", unquote(runtime_user))
         os.environ["DATABASE_URL"] = owner
     os.environ["DB_STATEMENT_TIMEOUT_MS"] = "0"
+
+
+def _read_url_files() -> None:
+    """URLs hold passwords: like every secret, each may be given as a file."""
+    for name in URLS:
+        path = os.environ.get(f"{name}_FILE")
+        if path and not os.environ.get(name):
+            os.environ[name] = Path(path).read_text(encoding="utf-8").rstrip()
 
 
 def _take_data_dir(arguments: list[str]) -> tuple[str | None, list[str]]:

@@ -194,6 +194,11 @@ SECURE_REFERRER_POLICY = "no-referrer"
 SECURE_SSL_REDIRECT = False
 SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=0)
 X_FRAME_OPTIONS = "DENY"
+SILENCED_SYSTEM_CHECKS = [
+    "security.W005",  # Whether HSTS covers subdomains is for the domain's owner to say,
+    "security.W021",  # and so is entering the browsers' preload list.
+    "security.W008",  # Redirecting to TLS is the proxy's: clients here follow none.
+]
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": ["'none'"],

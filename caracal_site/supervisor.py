@@ -8,6 +8,7 @@ is one line when both deployments are ready.
 from __future__ import annotations
 
 import http.client
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -275,6 +276,8 @@ def prepare(installation: Installation, stores: Stores) -> None:
 
 def run(installation: Installation, stores: Stores) -> str | None:
     """Runs everything until it is asked to stop, or returns what went wrong."""
+    # The readers must be children of this process, which other methods do not make.
+    multiprocessing.set_start_method("fork", force=True)
     supervisor = Supervisor(installation, stores)
     try:
         supervisor.loop()

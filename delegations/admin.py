@@ -134,8 +134,8 @@ class DelegationEdgeAdmin(EvidenceAdmin):
     )
     search_fields = (
         "id__startswith",
-        "source_session_id__startswith",
-        "target_session_id__startswith",
+        "source_session__id__startswith",
+        "target_session__id__startswith",
     )
     search_help_text = (
         "The beginning of the id of a delegation or of one of its agents."

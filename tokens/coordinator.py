@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from django.conf import settings
@@ -27,6 +27,32 @@ GATEWAY_HEADERS = (
     "HTTP_X_CARACAL_GATEWAY_REQUEST",
     "HTTP_X_CARACAL_GATEWAY_SIGNATURE",
 )
+
+
+class TokenForm(msgspec.Struct, frozen=True):
+    """The form of a token request. ``resource`` may be repeated, ``scope`` lists words,
+    and an empty parameter is an absent one."""
+
+    # For the API reference; ``forms`` reads the body.
+    grant_type: Literal[
+        "client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange"
+    ]
+    zone_id: str
+    application_id: str
+    client_secret: str
+    resource: Annotated[list[str], msgspec.Meta(max_length=forms.MAX_RESOURCES)] = []
+    scope: str = ""
+    ttl_seconds: Annotated[int, msgspec.Meta(ge=0, le=3_600)] = 900
+    subject_token: str = ""
+    subject_token_type: str = forms.ACCESS_TOKEN_TYPE
+    actor_token: str = ""
+    actor_token_type: str = forms.ACCESS_TOKEN_TYPE
+    session_id: str = ""
+    agent_session_id: str = ""
+    delegation_edge_id: str = ""
+    challenge_id: str = ""
+    challenge_response: str = ""
+    runtime_credential_injection: bool = False
 
 
 class TokenBody(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -147,6 +173,7 @@ routes = [
         "Get a session token",
         access=Access.PUBLIC,
         form=True,
+        extra={"form": TokenForm},
         answer=TokenBody,
         errors=(
             "invalid_request",
@@ -167,7 +194,7 @@ routes = [
         access=Access.PUBLIC,
         query=KeySetQuery,
         answer=KeySet,
-        errors=("invalid_token", "resource_not_found"),
+        errors=("invalid_token", "resource_not_found", "service_unavailable"),
         tags=("tokens",),
     ),
     Route(

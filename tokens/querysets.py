@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from django.db import models
 from django.db.models.functions import Now
 
+if TYPE_CHECKING:
+    from tokens.models import Session, SigningKey  # noqa: F401 - named in quotes
 
-class SigningKeyQuerySet(models.QuerySet):
+
+class SigningKeyQuerySet(models.QuerySet["SigningKey"]):
     def in_zone(self, zone_id: str) -> Self:
         return self.filter(zone_id=zone_id)
 
@@ -20,7 +23,7 @@ class SigningKeyQuerySet(models.QuerySet):
         return self.filter(state="signing")
 
 
-class SessionQuerySet(models.QuerySet):
+class SessionQuerySet(models.QuerySet["Session"]):
     def in_zone(self, zone_id: str) -> Self:
         return self.filter(zone_id=zone_id)
 

@@ -38,10 +38,10 @@ def surroundings(agent: AgentSession) -> Surroundings:
     above = agents.in_bulk(agent.ancestor_ids)
     return Surroundings(
         agent,
-        edges.inbound_to(agent.pk)[: SHOWN + 1],
-        edges.outbound_from(agent.pk)[: SHOWN + 1],
+        list(edges.inbound_to(agent.pk)[: SHOWN + 1]),
+        list(edges.outbound_from(agent.pk)[: SHOWN + 1]),
         [above[id_] for id_ in agent.ancestor_ids if id_ in above],
-        agents.filter(parent=agent).order_by("status", "-id")[: SHOWN + 1],
+        list(agents.filter(parent=agent).order_by("status", "-id")[: SHOWN + 1]),
     )
 
 

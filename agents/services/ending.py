@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import orjson
 from django.db import transaction
@@ -40,7 +41,7 @@ def may_manage(actor: Actor, application_id: str) -> bool:
     )
 
 
-def locked_agent(actor: Actor, zone_id: str, agent_id: str) -> dict[str, object]:
+def locked_agent(actor: Actor, zone_id: str, agent_id: str) -> dict[str, Any]:
     """The agent and its parent, locked, for a verb the actor may do to it.
 
     Raises AgentNotFound, ApplicationOwnershipRequired or OutsideAgentSubtree.
@@ -50,7 +51,7 @@ def locked_agent(actor: Actor, zone_id: str, agent_id: str) -> dict[str, object]
 
 def locked_leaf(
     actor: Actor, zone_id: str, agent_id: str
-) -> tuple[dict[str, object], bool]:
+) -> tuple[dict[str, Any], bool]:
     """``locked_agent``, and whether nothing hangs on it, in one round trip."""
     named: dict[str, object] = {"zone_id": zone_id, "id": agent_id}
     (zone_live, identity_live, agent_live, row), (is_leaf,) = statements.fetch_ones(

@@ -38,7 +38,10 @@ def test_ending_an_agent_ends_its_subtree(world: World, events: Events) -> None:
     assert "content-type" not in answer.headers
     ended = [world.agent(agent) for agent in (child, leaf)]
     assert [row.status for row in ended] == ["terminated"] * 2
-    assert [row.termination_reason for row in ended] == ["requested", "parent_terminated"]
+    assert [row.termination_reason for row in ended] == [
+        "requested",
+        "parent_terminated",
+    ]
     assert world.agent(root).status == "active"
     assert world.agent(root).child_count == 0
     left = events.take()
@@ -75,7 +78,8 @@ def test_the_reason_given_is_stored_and_told(world: World, events: Events) -> No
 
 
 @pytest.mark.parametrize(
-    "query", ["reason=", "reason=" + "x" * 257, "reason=a%0Ab", "reason=a&reason=b", "x=1"]
+    "query",
+    ["reason=", "reason=" + "x" * 257, "reason=a%0Ab", "reason=a&reason=b", "x=1"],
 )
 def test_a_reason_that_is_none_is_refused(world: World, query: str) -> None:
     agent = world.spawn()
@@ -91,7 +95,10 @@ def test_ending_what_has_ended_changes_nothing(world: World, events: Events) -> 
     events.take()
     assert world.terminate(agent).status_code == 204
     after = world.agent(agent)
-    assert (after.terminated_at, after.transition) == (before.terminated_at, before.transition)
+    assert (after.terminated_at, after.transition) == (
+        before.terminated_at,
+        before.transition,
+    )
     assert events.take().outbox == []
     assert refusal(world.delete("/agents/unknown")) == (404, "agent_not_found")
 
@@ -227,7 +234,9 @@ def test_a_backlog_is_expired_in_batches_until_none_is_left(world: World) -> Non
     assert {world.agent(agent).status for agent in agents} == {"expired"}
 
 
-def test_archiving_ends_an_application_s_agents_and_lets_no_more_in(world: World) -> None:
+def test_archiving_ends_an_application_s_agents_and_lets_no_more_in(
+    world: World,
+) -> None:
     other = world.make_application()
     mine, theirs = world.spawn(), world.spawn(by=other)
     below = world.spawn(

@@ -99,10 +99,15 @@ def test_parent_and_child_ended_together_end_once(world: World) -> None:
         middle = world.spawn(root)
         leaf = world.spawn(middle)
         found = world.at_once(
-            *(world.start_turn("terminate", agent) for agent in (leaf, root, middle) * 2)
+            *(
+                world.start_turn("terminate", agent)
+                for agent in (leaf, root, middle) * 2
+            )
         )
         assert set(found) <= {204, 409}
-        assert [world.agent(agent).transition for agent in (root, middle, leaf)] == [1] * 3
+        assert [world.agent(agent).transition for agent in (root, middle, leaf)] == [
+            1
+        ] * 3
         world.assert_sound()
 
 
@@ -127,7 +132,9 @@ def test_resume_below_what_is_just_being_suspended(world: World) -> None:
         upper = world.spawn(middle)
         leaf = world.spawn(upper)
         world.suspend(leaf)
-        world.at_once(world.start_turn("suspend", root), world.start_turn("resume", leaf))
+        world.at_once(
+            world.start_turn("suspend", root), world.start_turn("resume", leaf)
+        )
         world.assert_sound()
         assert world.agent(leaf).status == "suspended"
 

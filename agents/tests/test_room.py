@@ -84,7 +84,9 @@ def test_ended_agents_give_their_places_back_once(world: World, settings: Any) -
     root = world.spawn()
     children = [world.spawn(root) for _ in range(3)]
     leaf = world.spawn(children[0])
-    ends = [world.start_turn("terminate", agent) for agent in (leaf, *children, root) * 2]
+    ends = [
+        world.start_turn("terminate", agent) for agent in (leaf, *children, root) * 2
+    ]
     world.at_once(*ends)
     while world.terminate(root).status_code == 409:
         pass
@@ -145,7 +147,9 @@ def test_a_self_registered_application_runs_one_agent_however_many_come(
         world.session(dynamic)
         found = spawn_at_once(world, 6, by=dynamic)
         assert found[201] == 1
-        assert AgentSession.objects.filter(application_id=dynamic.id).live().count() == 1
+        assert (
+            AgentSession.objects.filter(application_id=dynamic.id).live().count() == 1
+        )
 
 
 def test_archiving_meets_spawns_and_leaves_none_alive(world: World) -> None:

@@ -126,7 +126,11 @@ def refusal_of(facts: dict[str, Any], actor: Actor | None = None, **given: Any) 
         (FACTS, {"parent": True}, errors.ParentNotFound),
         (under(usable=False), {}, errors.ParentNotFound),
         (under(registration_method="dcr"), {}, errors.DcrCannotSpawn),
-        (under(lifecycle="task"), {"lifecycle": "service"}, errors.TaskCannotSpawnService),
+        (
+            under(lifecycle="task"),
+            {"lifecycle": "service"},
+            errors.TaskCannotSpawnService,
+        ),
         (under(lifecycle="task"), {}, None),
         (under(), {"lifecycle": "service"}, None),
         (under(application_id="other"), {}, errors.ParentOwnershipRequired),
@@ -148,16 +152,24 @@ def test_the_reasons_come_in_the_order_of_the_contract() -> None:
         "subject_session_usable": False,
         "parent": PARENT | {"usable": False},
     }
-    assert refusal_of(everything_wrong, lifecycle="service") is errors.DcrCannotHostService
+    assert (
+        refusal_of(everything_wrong, lifecycle="service") is errors.DcrCannotHostService
+    )
     assert refusal_of(everything_wrong) is errors.DcrCannotBeChild
     managed = everything_wrong | {"application": MANAGED}
     assert refusal_of(managed) is errors.SessionNotFound
 
 
-def test_spawning_under_another_application_takes_its_scope_and_admin_is_not_it() -> None:
+def test_spawning_under_another_application_takes_its_scope_and_admin_is_not_it() -> (
+    None
+):
     foreign = under(application_id="other")
     assert refusal_of(foreign, caller("coordinator.spawn_under:other")) is None
-    for scope in ("coordinator.admin", "coordinator.spawn_under:app", "coordinator.spawn_under:"):
+    for scope in (
+        "coordinator.admin",
+        "coordinator.spawn_under:app",
+        "coordinator.spawn_under:",
+    ):
         assert refusal_of(foreign, caller(scope)) is errors.ParentOwnershipRequired
 
 

@@ -29,7 +29,11 @@ def test_a_task_lives_an_hour_and_has_no_lease(world: World) -> None:
     assert agent["status"] == "active"
     assert agent["ttl_seconds"] == 3600
     assert agent["subject_session_id"] == world.session().id
-    assert (agent["parent_id"], agent["depth"], agent["delegation_edge_id"]) == (None, 0, None)
+    assert (agent["parent_id"], agent["depth"], agent["delegation_edge_id"]) == (
+        None,
+        0,
+        None,
+    )
     assert agent["last_heartbeat_at"] is agent["heartbeat_deadline_at"] is None
     row = world.agent(agent)
     assert row.expires_at == row.spawned_at + timedelta(hours=1)
@@ -49,7 +53,9 @@ def test_a_service_has_a_lease_and_no_end(world: World) -> None:
 
 def test_what_is_asked_for_is_what_is_made(world: World) -> None:
     agent = world.spawn(
-        labels=[" blue ", "x" * 64], ttl_seconds=60, metadata={"a": {"b": [1, None, "é"]}}
+        labels=[" blue ", "x" * 64],
+        ttl_seconds=60,
+        metadata={"a": {"b": [1, None, "é"]}},
     )
     assert agent["labels"] == ["blue", "x" * 64]
     assert agent["metadata"] == {"a": {"b": [1, None, "é"]}}
@@ -158,7 +164,8 @@ def test_nobody_borrows_another_s_session(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "over", [{"status": "revoked"}, {"expires_at": timezone.now() - timedelta(seconds=1)}]
+    "over",
+    [{"status": "revoked"}, {"expires_at": timezone.now() - timedelta(seconds=1)}],
 )
 def test_a_session_that_is_over_carries_no_agent(
     world: World, over: dict[str, Any]
@@ -175,7 +182,10 @@ def test_a_session_of_another_zone_carries_no_agent(world: World, zone: Any) -> 
     Session.objects.filter(id=session.id).update(zone_id=zone.id)
     stray = AgentSession.objects.in_zone(zone.id).count()
     other = new_id()
-    assert refusal(world.try_spawn(subject_session_id=other)) == (404, "session_not_found")
+    assert refusal(world.try_spawn(subject_session_id=other)) == (
+        404,
+        "session_not_found",
+    )
     assert AgentSession.objects.in_zone(zone.id).count() == stray
 
 
@@ -193,10 +203,11 @@ def test_self_registered_applications_run_one_task_without_family(world: World) 
         "dcr_application_cannot_be_child",
     )
     agent = world.spawn(by=dynamic)
-    assert refusal(world.try_spawn(by=dynamic)) == (409, "dcr_application_already_bound")
-    under = world.try_spawn(
-        agent, scopes=(f"coordinator.spawn_under:{dynamic.id}",)
+    assert refusal(world.try_spawn(by=dynamic)) == (
+        409,
+        "dcr_application_already_bound",
     )
+    under = world.try_spawn(agent, scopes=(f"coordinator.spawn_under:{dynamic.id}",))
     assert refusal(under) == (409, "dcr_application_cannot_spawn")
     assert world.terminate(agent, by=dynamic).status_code == 204
     assert world.spawn(by=dynamic)
@@ -230,7 +241,9 @@ def test_a_task_is_no_parent_of_a_service(world: World) -> None:
     )
 
 
-def test_another_application_s_agent_is_a_parent_by_its_scope_only(world: World) -> None:
+def test_another_application_s_agent_is_a_parent_by_its_scope_only(
+    world: World,
+) -> None:
     other = world.make_application()
     parent = world.spawn(by=other)
     assert refusal(world.try_spawn(parent)) == (403, "parent_ownership_required")
@@ -242,7 +255,9 @@ def test_another_application_s_agent_is_a_parent_by_its_scope_only(world: World)
     assert child["parent_id"] == parent["agent_session_id"]
 
 
-def test_a_tree_grows_no_deeper_and_no_wider_than_set(world: World, settings: Any) -> None:
+def test_a_tree_grows_no_deeper_and_no_wider_than_set(
+    world: World, settings: Any
+) -> None:
     settings.MAX_DEPTH, settings.MAX_CHILDREN = 2, 1
     root = world.spawn()
     child = world.spawn(root)

@@ -46,14 +46,24 @@ def test_a_subtree_rests_and_goes_on_together(world: World, events: Events) -> N
     assert "reason" not in resumed[0]
 
 
-def test_every_turn_is_told_under_a_key_of_its_own(world: World, events: Events) -> None:
+def test_every_turn_is_told_under_a_key_of_its_own(
+    world: World, events: Events
+) -> None:
     agent = world.spawn()
     events.take()
-    for turn in (world.suspend, world.resume, world.suspend, world.resume, world.suspend):
+    for turn in (
+        world.suspend,
+        world.resume,
+        world.suspend,
+        world.resume,
+        world.suspend,
+    ):
         assert turn(agent).status_code == 200
     keys = events.take().keys
     assert len(keys) == len(set(keys)) == 5
-    assert [str(key).split(":")[0] for key in keys] == ["suspend", "resume"] * 2 + ["suspend"]
+    assert [str(key).split(":")[0] for key in keys] == ["suspend", "resume"] * 2 + [
+        "suspend"
+    ]
     assert world.agent(agent).transition == 5
 
 
@@ -100,7 +110,10 @@ def test_only_a_suspended_agent_resumes_and_only_an_active_one_suspends(
     assert refusal(world.resume(agent)) == NOT_SUSPENDED
     assert refusal(world.suspend(agent)) == NOT_ACTIVE
     for verb in ("suspend", "resume"):
-        assert refusal(world.patch(f"/agents/unknown/{verb}")) == (404, "agent_not_found")
+        assert refusal(world.patch(f"/agents/unknown/{verb}")) == (
+            404,
+            "agent_not_found",
+        )
 
 
 def test_a_resumed_service_starts_a_fresh_lease(world: World) -> None:

@@ -68,12 +68,13 @@ class PublicationFilter(SimpleListFilter):
         ]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> QuerySet[Any]:
-        chosen = {
+        rows: QuerySet[Any] = queryset
+        chosen: dict[str | None, QuerySet[Any]] = {
             "pending": queryset.pending(),
             "parked": queryset.parked(),
             "published": queryset.filter(published_at__isnull=False),
         }
-        return chosen.get(self.value(), queryset)
+        return chosen.get(self.value(), rows)
 
 
 @admin.register(OutboxEvent)

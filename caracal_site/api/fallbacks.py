@@ -13,13 +13,14 @@ from http import HTTPStatus
 import orjson
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
 from django.views.decorators.csrf import csrf_exempt
 
 from caracal_site import context, documentation, errors
 from caracal_site.api.errors import CsrfFailed, Forbidden, MalformedRequest
 
-View = Callable[..., HttpResponse]
+View = Callable[..., HttpResponseBase]
 SAFE = ("GET", "HEAD")
 
 
@@ -54,7 +55,9 @@ def reads(view: View) -> View:
     """Lets ``view`` answer GET and HEAD and refuses every other method."""
 
     @wraps(view)
-    def guarded(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
+    def guarded(
+        request: HttpRequest, *args: object, **kwargs: object
+    ) -> HttpResponseBase:
         if request.method not in SAFE:
             return refused(request, errors.MethodNotAllowed(SAFE))
         return view(request, *args, **kwargs)

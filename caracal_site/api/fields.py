@@ -18,7 +18,7 @@ def utf16_length(text: str) -> int:
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
-class TextField(serializers.Field):
+class TextField(serializers.Field[str, Any, Any, Any]):
     """A JSON string. ``trim`` strips white space before the length is checked."""
 
     default_error_messages = {
@@ -53,7 +53,7 @@ class TextField(serializers.Field):
         return value
 
 
-class FlagField(serializers.Field):
+class FlagField(serializers.Field[bool, Any, Any, Any]):
     """A JSON boolean."""
 
     default_error_messages = {"type": "expected true or false"}
@@ -67,7 +67,7 @@ class FlagField(serializers.Field):
         return value
 
 
-class WholeField(serializers.Field):
+class WholeField(serializers.Field[int, Any, Any, Any]):
     """A JSON integer between two bounds."""
 
     default_error_messages = {
@@ -99,7 +99,7 @@ class OneOfField(serializers.ChoiceField):
         return data
 
 
-class StrictSerializer(serializers.Serializer):
+class StrictSerializer(serializers.Serializer[Any]):
     """A body whose every member is known."""
 
     default_error_messages = {"type": "expected an object"}

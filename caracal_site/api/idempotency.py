@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from django.db import transaction
@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from caracal_site import receipts
+from caracal_site.actors import Actor
 from caracal_site.api.renderers import _default
 
 
@@ -21,10 +22,11 @@ def once(request: Request, perform: Callable[[], Response]) -> Response:
     key = receipts.key_of(request.META.get("HTTP_IDEMPOTENCY_KEY"))
     if key is None:
         return perform()
-    route = f"{request.method} {request.resolver_match.view_name} {request.path}"
+    caller = cast(Actor, request.auth).id
+    route = f"{request.method} {request.path}"
     fingerprint = receipts.fingerprint_of(request.data)
     with transaction.atomic():
-        kept = receipts.claim(request.auth.id, route, key, fingerprint)
+        kept = receipts.claim(caller, route, key, fingerprint)
         if kept is not None:
             replayed = Response(orjson.loads(kept.body), status=kept.status)
             replayed["Idempotency-Replayed"] = "true"
@@ -33,7 +35,5 @@ def once(request: Request, perform: Callable[[], Response]) -> Response:
         data: Any = orjson.dumps(
             response.data, default=_default, option=orjson.OPT_PASSTHROUGH_DATETIME
         ).decode()
-        receipts.keep(
-            request.auth.id, route, key, fingerprint, response.status_code, data
-        )
+        receipts.keep(caller, route, key, fingerprint, response.status_code, data)
         return response

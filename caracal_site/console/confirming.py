@@ -18,7 +18,7 @@ from caracal_site.console.gestures import Done, Gesture, GestureForm
 from caracal_site.errors import CaracalError
 
 if TYPE_CHECKING:
-    from caracal_site.console.base import ConsoleAdmin
+    from caracal_site.console.pages import ConsoleAdmin
 
 CONFIRMED = "confirmed"
 
@@ -44,7 +44,9 @@ def answer(
         done = _attempt(request, gesture, subjects, form)
         if done is not None:
             return _answered(model_admin, request, done, back)
-        impact = gesture.preview([row for row in subjects if gesture.offered_for(row)])
+        impact = gesture.preview(subjects)
+    if sent is not None:
+        form.look_again(impact)
     context = {
         **model_admin.admin_site.each_context(request),
         "opts": model_admin.opts,

@@ -107,6 +107,11 @@ class GestureForm(forms.Form):
         else:
             del self.fields["typed"]
 
+    def look_again(self, impact: Impact) -> None:
+        """Has a form that is shown again hold what the person is told this time."""
+        self.data = self.data.copy()
+        self.data["seen"] = str(impact.size)
+
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
         if self.phrase and cleaned.get("typed") and cleaned["typed"] != self.phrase:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import msgspec
+import orjson
 from django.conf import settings
 from django.http import HttpRequest, QueryDict
 
-from caracal_site.api.parsers import loads
+from caracal_site.api.parsers import MAX_DEPTH, loads
 from caracal_site.errors import (
     InvalidBody,
     InvalidQuery,
@@ -27,7 +29,9 @@ from caracal_site.errors import (
 T = TypeVar("T", bound=msgspec.Struct)
 AT = re.compile(r" - at `\$(.*)`$")
 STEP = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[(\d+|\.\.\.)\]")
-NUL = b"\\u0000"
+# What msgspec reads and the database or the answer could not hold: NUL, numbers beyond
+# 64 bits. The pattern finds more than that, but rarely.
+DUBIOUS = re.compile(rb"\\u0000|[0-9]{19}")
 
 
 def read_json(request: HttpRequest, struct: type[T], *, optional: bool) -> T | None:
@@ -57,16 +61,27 @@ def read_json(request: HttpRequest, struct: type[T], *, optional: bool) -> T | N
 
 def decode(raw: bytes, struct: type[T]) -> T:
     """``raw`` as ``struct``. Raises MalformedJSON, or InvalidBody with every issue."""
-    if NUL in raw:
-        loads(raw)
+    if DUBIOUS.search(raw) or raw.count(b"{") + raw.count(b"[") > MAX_DEPTH:
+        _refuse_unstorable(raw)
     try:
         return msgspec.json.decode(raw, type=struct)
     except msgspec.ValidationError:
         raise InvalidBody(faults_of(loads(raw), struct)) from None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise MalformedJSON(
             sentence=f"The body is not well-formed JSON: {error}"
         ) from None
+
+
+def _refuse_unstorable(raw: bytes) -> None:
+    loads(raw)
+    with suppress(msgspec.DecodeError):
+        value = msgspec.json.decode(raw)
+        try:
+            orjson.dumps(value)
+        except TypeError:
+            fault = Issue((), "a number does not fit 64 bits")
+            raise InvalidBody([fault]) from None
 
 
 def read_query(query: QueryDict, struct: type[T]) -> T:

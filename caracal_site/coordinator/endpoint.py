@@ -8,13 +8,14 @@ changed something are recorded.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import cache
 from importlib import import_module
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError
+from django.core.exceptions import TooManyFieldsSent
+from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponse
 from django.utils.module_loading import import_string
 from psycopg_pool import PoolTimeout
@@ -35,6 +36,7 @@ from caracal_site.ids import is_id
 from caracal_site.middleware import begin
 
 log = logging.getLogger(__name__)
+View = Callable[..., Coroutine[Any, Any, HttpResponse]]
 MAX_TOKEN_LENGTH = 4096
 ANONYMOUS = Actor(kind=actors.ActorKind.APPLICATION, id="", name="anonymous")
 # Refusals that may be found before any statement ran: whether the caller's identity is
@@ -44,7 +46,7 @@ BEFORE_LOOKUP = {400, 403, 405, 413, 415}
 EARLY = (errors.RouteNotFound, errors.IdempotencyKeyConflict)
 
 
-def views_of(routes: Mapping[str, Route]) -> Callable[..., Awaitable[HttpResponse]]:
+def views_of(routes: Mapping[str, Route]) -> View:
     """The Django view of one path: ``routes`` by method. An empty mapping is the
     unknown route, which asks for a token before it says so."""
 
@@ -154,7 +156,8 @@ async def authenticate(
             raise InvalidToken
         return actors.operator(zone_id, settings.AGENT_COORDINATOR_SCOPE)
     verifier = _verifier()
-    return verifier.cached(token) or await in_db(verifier.authenticate, token)
+    actor: Actor = verifier.cached(token) or await in_db(verifier.authenticate, token)
+    return actor
 
 
 def bearer_of(request: HttpRequest) -> str:
@@ -186,7 +189,9 @@ def as_caracal_error(exc: BaseException) -> errors.CaracalError:
     """The platform's error for whatever the pipeline or a view raised."""
     if isinstance(exc, errors.CaracalError):
         return exc
-    if isinstance(exc, DatabaseError | PoolTimeout):
+    if isinstance(exc, TooManyFieldsSent):
+        return errors.InvalidQuery()
+    if isinstance(exc, DatabaseError | InterfaceError | PoolTimeout):
         translated = database.translate(exc)
         if translated is not None:
             return translated

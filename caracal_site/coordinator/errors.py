@@ -22,7 +22,7 @@ class _Unauthenticated(CaracalError):
 
 
 class MissingToken(_Unauthenticated):
-    """A bearer token of 1 to 4096 characters is needed: Authorization: Bearer <token>."""
+    """A bearer token is needed, of 1 to 4096 characters: Authorization: Bearer ..."""
 
     code = "missing_token"
 

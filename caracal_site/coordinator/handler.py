@@ -9,7 +9,7 @@ through ``in_db``, which looks after its connection.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from io import BytesIO
 from typing import Any
 
@@ -22,8 +22,8 @@ from django.urls import Resolver404, URLResolver, get_resolver
 from caracal_site.coordinator.endpoint import views_of
 
 Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 unknown_route = views_of({})
 
 
@@ -64,7 +64,8 @@ class LeanASGIHandler(ASGIHandler):
         except (Resolver404, RequestDataTooBig):
             return await unknown_route(request)
         request.resolver_match = match
-        return await match.func(request, *match.args, **match.kwargs)
+        response: HttpResponse = await match.func(request, *match.args, **match.kwargs)
+        return response
 
 
 async def read_body(receive: Receive, limit: int) -> tuple[bytes, bool]:
@@ -103,5 +104,5 @@ async def write(response: HttpResponse, send: Send, *, head_only: bool) -> None:
 
 
 def close(response: HttpResponse) -> None:
-    for closer in response._resource_closers:
+    for closer in response._resource_closers:  # type: ignore[attr-defined]
         closer()

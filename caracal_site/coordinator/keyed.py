@@ -6,6 +6,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
+import orjson
 from django.conf import settings
 from django.db import transaction
 from django.http import HttpResponse
@@ -34,7 +35,7 @@ def _kept(
 ) -> tuple[receipts.Kept, bool]:
     caller = f"{call.actor.zone_id}:{call.actor.client_id}"
     route = f"{call.request.method} {call.request.path}"
-    fingerprint = receipts.fingerprint_of(call.request.body.decode())
+    fingerprint = receipts.fingerprint_of(orjson.loads(call.request.body or b"null"))
     found = receipts.claim(caller, route, key, fingerprint)
     if found is not None:
         # A repeat runs nothing that would ask.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -164,9 +165,11 @@ def _codes(route: Route) -> Iterator[tuple[str, int]]:
         )
         yield from openapi.code_of(errors.RateLimited, errors.ServiceUnavailable)
     elif route.access is not Access.PUBLIC:
-        yield from openapi.code_of(MissingToken, OperatorTokenRequired)
+        yield from openapi.code_of(
+            MissingToken, OperatorTokenRequired, errors.ServiceUnavailable
+        )
     elif route.limit:
-        yield from openapi.code_of(errors.RateLimited)
+        yield from openapi.code_of(errors.RateLimited, errors.ServiceUnavailable)
     if "{" in route.path:
         yield from openapi.code_of(errors.InvalidParams)
     if "{zone_id}" in route.path:
@@ -176,9 +179,9 @@ def _codes(route: Route) -> Iterator[tuple[str, int]]:
     if "cursor" in route.query.__struct_fields__:
         yield from openapi.code_of(errors.InvalidCursor)
     if route.body is not None:
-        yield from openapi.code_of(
-            errors.InvalidBody, errors.PayloadTooLarge, errors.UnsupportedMediaType
-        )
+        yield from openapi.code_of(errors.InvalidBody)
+    if route.body is not None or route.form:
+        yield from openapi.code_of(errors.PayloadTooLarge, errors.UnsupportedMediaType)
     if route.mutates and not route.form:
         yield from openapi.code_of(errors.LockTimeout)
     if _is_keyed(route):
@@ -210,14 +213,17 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _portable(schema: Any) -> Any:
-    """The schema with its patterns as other languages read them."""
+    """The schema with its patterns as other languages read them, and its descriptions
+    without the indentation of docstrings."""
     if isinstance(schema, list):
         return [_portable(member) for member in schema]
     if not isinstance(schema, dict):
         return schema
-    return {
-        name: openapi.json_schema_pattern(member)
-        if name == "pattern" and isinstance(member, str)
-        else _portable(member)
-        for name, member in schema.items()
-    }
+    rewritten = {name: _portable(member) for name, member in schema.items()}
+    for name, rewrite in (
+        ("pattern", openapi.json_schema_pattern),
+        ("description", inspect.cleandoc),
+    ):
+        if isinstance(rewritten.get(name), str):
+            rewritten[name] = rewrite(rewritten[name])
+    return rewritten

@@ -65,6 +65,7 @@ routes = [
         metrics,
         "Prometheus metrics of this process.",
         access=Access.METRICS,
+        extra={"media_type": "text/plain"},
         tags=("operations",),
     ),
     Route(

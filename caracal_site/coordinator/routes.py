@@ -50,7 +50,8 @@ class Call:
 class Route:
     """A method on a path. ``operator`` puts it on the operator token's allow-list;
     ``body`` and ``query`` are the structs the request must fit; ``status`` is the
-    answer of a success; ``answer`` documents its JSON."""
+    answer of a success; ``answer`` documents its JSON. ``extra`` is for the API
+    reference alone (``caracal_site.coordinator.openapi``)."""
 
     method: str
     path: str

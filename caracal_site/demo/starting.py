@@ -8,11 +8,13 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import IO
 
+import httpx
 from django.conf import settings
 
 from caracal_site.embedded import processes
@@ -21,14 +23,44 @@ from caracal_site.embedded.errors import CannotStart
 
 START_SECONDS = 120
 STOP_SECONDS = 15
+LOOK_SECONDS = 1.0
 REMEMBERED_LINES = 20
 
 
+def answers(directory: DataDirectory) -> bool:
+    """Whether both deployments of the installation are there."""
+    known = directory.read(directory.bootstrap_file)
+    try:
+        found = [
+            httpx.get(known[name] + "/health", timeout=LOOK_SECONDS, trust_env=False)
+            for name in ("api_url", "coordinator_url")
+        ]
+    except (KeyError, httpx.HTTPError):
+        return False
+    return all(answer.status_code == httpx.codes.OK for answer in found)
+
+
+def wait_until_it_answers(directory: DataDirectory) -> None:
+    """Raises CannotStart when it takes too long."""
+    until = time.monotonic() + START_SECONDS
+    while not answers(directory):
+        if time.monotonic() > until:
+            raise CannotStart(f"What runs in {directory.path} does not answer.")
+        time.sleep(LOOK_SECONDS)
+
+
+def environment_before(directory: DataDirectory) -> dict[str, str]:
+    """This process's environment without what ``runtime.attach`` put into it: of an
+    earlier run, perhaps. To be asked for before anything is started."""
+    known = directory.read(directory.secrets_file)
+    known |= directory.read(directory.runtime_file).get("environment", {})
+    own = {name: text for name, text in os.environ.items() if known.get(name) != text}
+    return own | {"CARACAL_DATA_DIR": str(directory.path)}
+
+
 @contextmanager
-def started(directory: DataDirectory) -> Iterator[dict[str, str]]:
-    """Runs ``up`` in the directory on free ports; yields the environment in which a
-    command finds it. Raises CannotStart."""
-    environment = _environment_before(directory)
+def started(directory: DataDirectory, environment: dict[str, str]) -> Iterator[None]:
+    """Runs ``up`` in the directory on free ports. Raises CannotStart."""
     command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "up"]
     api, coordinator = _free_ports()
     command += ["--data-dir", str(directory.path)]
@@ -44,7 +76,7 @@ def started(directory: DataDirectory) -> Iterator[dict[str, str]]:
     reader = _Reader(up.stdout)
     try:
         reader.wait_until_ready()
-        yield environment | {"CARACAL_DATA_DIR": str(directory.path)}
+        yield
     finally:
         up.terminate()
         try:
@@ -78,16 +110,6 @@ class _Reader(threading.Thread):
         if not self._is_ready:
             said = "\n".join(self._last) or "It says nothing."
             raise CannotStart(f"`up` did not become ready:\n{said}")
-
-
-def _environment_before(directory: DataDirectory) -> dict[str, str]:
-    """This process's environment without what an earlier run of the directory put
-    into it (``runtime.attach``): ``up`` decides all of it anew."""
-    known = directory.read(directory.secrets_file)
-    known |= directory.read(directory.runtime_file).get("environment", {})
-    return {
-        name: value for name, value in os.environ.items() if known.get(name) != value
-    }
 
 
 def _free_ports() -> tuple[int, int]:

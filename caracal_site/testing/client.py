@@ -42,10 +42,17 @@ class Background:
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return self.start(work).result(PATIENCE_SECONDS)
 
-    def stop(self) -> None:
-        """Closes what the coordinator keeps open, so that its database can be dropped."""
-        self.run(in_every_db_thread(lambda: connection.close()))
+    def forget_redis(self) -> None:
+        """Closes the limiter's clients; the next request opens new ones."""
         self.run(_forget_redis())
+        rates._sync_client().close()
+        rates._sync_client.cache_clear()
+        rates._paused_until = 0.0
+
+    def stop(self) -> None:
+        """Closes what the coordinator keeps open: its database will be dropped."""
+        self.run(in_every_db_thread(lambda: connection.close()))
+        self.forget_redis()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(PATIENCE_SECONDS)
         self._loop.close()
@@ -76,7 +83,9 @@ class Coordinator:
         self.background = background
         self.address = new_id()
         transport = httpx.ASGITransport(
-            application, raise_app_exceptions=True, client=(self.address, 1)
+            application,  # type: ignore[arg-type]  # one ASGI, two ways to type it
+            raise_app_exceptions=True,
+            client=(self.address, 1),
         )
         self._client = httpx.AsyncClient(
             transport=transport, base_url="http://coordinator"
@@ -88,7 +97,9 @@ class Coordinator:
         self.patch = partial(self.request, "PATCH")
         self.delete = partial(self.request, "DELETE")
 
-    def request(self, method: str, path: str, json: Any = None, **given: Any) -> httpx.Response:
+    def request(
+        self, method: str, path: str, json: Any = None, **given: Any
+    ) -> httpx.Response:
         """One request; ``token`` is the bearer, ``content`` a body as it is."""
         return self.start(method, path, json, **given).result(PATIENCE_SECONDS)
 

@@ -57,7 +57,7 @@ def add_session(
         expires_at=timezone.now() + timedelta(seconds=expires_in),
         revoked_at=timezone.now() if status == "revoked" else None,
     )
-    return session.id
+    return str(session.id)
 
 
 def session_claims(

@@ -37,8 +37,12 @@ class Events:
     def take(self) -> Left:
         """What was left since the last call of ``take``."""
         left = self._since(self._audit_seen, self._outbox_seen)
-        self._audit_seen = max([row.position for row in left.audit] + [self._audit_seen])
-        self._outbox_seen = max([row.position for row in left.outbox] + [self._outbox_seen])
+        self._audit_seen = max(
+            [row.position for row in left.audit] + [self._audit_seen]
+        )
+        self._outbox_seen = max(
+            [row.position for row in left.outbox] + [self._outbox_seen]
+        )
         return left
 
     def _since(self, audit: int, outbox: int) -> Left:

@@ -54,7 +54,7 @@ def database(
         made = setup_databases(
             verbosity=0,
             interactive=False,
-            aliases={"default"},
+            aliases={"default": None},
             serialized_aliases=set(),
             keepdb=django_db_keepdb and not django_db_createdb,
         )
@@ -80,7 +80,9 @@ def actor() -> Actor:
     """The bearer of a global admin token that may write."""
     from caracal_site.actors import Actor, ActorKind
 
-    return Actor(kind=ActorKind.ADMIN_TOKEN, id="test-token", name="tests", scope="global")
+    return Actor(
+        kind=ActorKind.ADMIN_TOKEN, id="test-token", name="tests", scope="global"
+    )
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ def _assert_tree(agents: dict[str, AgentSession]) -> None:
     children = Counter(row.parent_id for row in agents.values() if row.status in LIVE)
     for row in agents.values():
         assert row.depth == len(row.ancestor_ids)
-        assert (row.ancestor_ids or [None])[-1] == row.parent_id
+        assert row.ancestor_ids[-1:] == ([row.parent_id] if row.parent_id else [])
         above = [agents[ancestor].status for ancestor in row.ancestor_ids]
         if row.status == "active":
             assert set(above) <= {"active"}, f"active below {above}"

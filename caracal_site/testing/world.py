@@ -113,7 +113,9 @@ class World:
             **given,
         )
 
-    def request(self, method: str, path: str, json: Any = None, **given: Any) -> httpx.Response:
+    def request(
+        self, method: str, path: str, json: Any = None, **given: Any
+    ) -> httpx.Response:
         return self.coordinator.at_once(self.start(method, path, json, **given))[0]
 
     def get(self, path: str, **given: Any) -> httpx.Response:
@@ -129,9 +131,15 @@ class World:
         return self.request("DELETE", path, **given)
 
     def start_spawn(
-        self, parent: dict[str, Any] | None = None, *, by: Client | None = None, **given: Any
+        self,
+        parent: dict[str, Any] | None = None,
+        *,
+        by: Client | None = None,
+        **given: Any,
     ) -> Future[httpx.Response]:
-        return self.start("POST", "/agents", self.spawn_body(parent, by=by), by=by, **given)
+        return self.start(
+            "POST", "/agents", self.spawn_body(parent, by=by), by=by, **given
+        )
 
     def start_delegation(
         self, source: dict[str, Any], target: dict[str, Any], **members: Any
@@ -180,7 +188,9 @@ class World:
             "/agents", body, by=by, scopes=scopes, token=token, headers=headers
         )
 
-    def spawn(self, parent: dict[str, Any] | None = None, **given: Any) -> dict[str, Any]:
+    def spawn(
+        self, parent: dict[str, Any] | None = None, **given: Any
+    ) -> dict[str, Any]:
         return made(self.try_spawn(parent, **given))
 
     def delegation_body(

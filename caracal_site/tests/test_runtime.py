@@ -45,6 +45,17 @@ def test_a_command_takes_over_what_it_was_not_given(
     assert "POSTGRES_OWNER_PASSWORD" not in os.environ
 
 
+def test_a_url_may_be_given_as_a_file(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = directory / "url"
+    file.write_text("postgres://elsewhere/caracal\n")
+    monkeypatch.setenv("DATABASE_URL_FILE", str(file))
+    runtime.attach(["manage.py", "shell", "--data-dir", str(directory)])
+    assert os.environ["DATABASE_URL"] == "postgres://elsewhere/caracal"
+    assert "ZONE_KEK" not in os.environ
+
+
 def test_a_command_with_a_database_of_its_own_takes_over_nothing(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

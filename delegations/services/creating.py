@@ -379,7 +379,6 @@ def _refuse_widening(
     if wider:
         raise errors.ExceedsParentAuthority(
             f"The delegation would be wider than its parent {parent['id']} in {wider}.",
-            extra={"details": {"exceeds": wider, "parent_edge_id": parent["id"]}},
         )
 
 

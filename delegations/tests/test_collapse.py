@@ -66,7 +66,9 @@ def test_a_walk_finds_each_reachable_edge_once_at_its_smallest_depth(
     assert walked == sorted(walked, key=lambda edge: (edge[3], edge[0]))
 
 
-def edge(id_: str, source: str, target: str, parent: str | None = None, **more: object) -> Edge:
+def edge(
+    id_: str, source: str, target: str, parent: str | None = None, **more: object
+) -> Edge:
     return Edge(id_, source, target, parent, str(more.pop("issuer", "app")), **more)  # type: ignore[arg-type]
 
 
@@ -129,7 +131,11 @@ def test_a_collapse_has_no_depth_limit() -> None:
 
 def test_a_walk_of_doubled_layers_is_as_long_as_its_edges() -> None:
     links = [
-        (f"{layer}-{source}-{target}-{twin}", f"{layer}/{source}", f"{layer + 1}/{target}")
+        (
+            f"{layer}-{source}-{target}-{twin}",
+            f"{layer}/{source}",
+            f"{layer + 1}/{target}",
+        )
         for layer in range(10)
         for source in range(5)
         for target in range(5)

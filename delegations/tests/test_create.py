@@ -65,13 +65,20 @@ def test_an_edge_tells_what_it_grants_and_why(world: World) -> None:
         | {
             name: edge[name]
             for name in edge
-            if name not in
-            ("delegation_edge_id", "warnings", "allow_reason", "effective_authority")
+            if name
+            not in (
+                "delegation_edge_id",
+                "warnings",
+                "allow_reason",
+                "effective_authority",
+            )
         }
     ]
 
 
-def test_a_new_edge_narrows_its_target_and_is_told(world: World, events: Events) -> None:
+def test_a_new_edge_narrows_its_target_and_is_told(
+    world: World, events: Events
+) -> None:
     a, b = world.spawn(), world.spawn()
     events.take()
     before = world.epoch()
@@ -139,7 +146,10 @@ def test_a_constraint_s_own_ttl_wins(world: World) -> None:
         ({"constraints": {"resources": ["x"] * 65}}, "invalid_resources"),
         ({"constraints": {"policy_approved": "yes"}}, "invalid_policy_approved"),
         ({"constraints": {"expires_at": "2030-01-01"}}, "invalid_expires_at"),
-        ({"constraints": {"expires_at": "2030-01-01T00:00:00+01:00"}}, "invalid_expires_at"),
+        (
+            {"constraints": {"expires_at": "2030-01-01T00:00:00+01:00"}},
+            "invalid_expires_at",
+        ),
         ({"constraints": {"broad_reason": ""}}, "invalid_broad_reason"),
         ({"constraints": {"broad_reason": "x" * 257}}, "invalid_broad_reason"),
         ({"constraints": None}, "invalid_body"),
@@ -180,7 +190,9 @@ def test_the_reasons_come_in_the_order_of_the_contract(world: World) -> None:
         "self_delegation_denied",
     )
     assert refusal(
-        world.try_delegate(a, b, resource_id=None, receiver_application_id=world.application.id)
+        world.try_delegate(
+            a, b, resource_id=None, receiver_application_id=world.application.id
+        )
     ) == (403, "broad_delegation_permission_required")
     ghost = b | {"agent_session_id": new_id(), "application_id": world.application.id}
     assert refusal(world.try_delegate(a, ghost, resource_id="nothing")) == (
@@ -222,7 +234,9 @@ def test_another_may_issue_with_its_leave(world: World) -> None:
 def test_an_endpoint_past_its_time_is_none(world: World, lifecycle: str) -> None:
     a, b = world.spawn(lifecycle=lifecycle), world.spawn(lifecycle=lifecycle)
     past = timezone.now() - timedelta(seconds=1)
-    change = {"expires_at": past} if lifecycle == "task" else {"heartbeat_deadline_at": past}
+    change = (
+        {"expires_at": past} if lifecycle == "task" else {"heartbeat_deadline_at": past}
+    )
     AgentSession.objects.filter(id=b["agent_session_id"]).update(**change)
     for source, target in ((a, b), (b, a)):
         assert refusal(world.try_delegate(source, target)) == (
@@ -281,7 +295,9 @@ def test_scopes_stay_within_the_resources_together(world: World) -> None:
     assert world.delegate(a, b, constraints=both, scopes=["mail:send", READ])
 
 
-def test_a_broad_edge_carries_scopes_of_the_issuer_s_resources_only(world: World) -> None:
+def test_a_broad_edge_carries_scopes_of_the_issuer_s_resources_only(
+    world: World,
+) -> None:
     a, b = world.spawn(), world.spawn()
     foreign = world.make_resource(world.make_application(), "mail:send")
     grants = (BROAD,)
@@ -291,7 +307,9 @@ def test_a_broad_edge_carries_scopes_of_the_issuer_s_resources_only(world: World
     assert edge["effective_authority"]["broad"] is True
     assert "broad_delegation_elevated" in edge["allow_reason"]
     for scopes in (["anything:at-all"], list(foreign.scopes)):
-        answer = world.try_delegate(a, b, resource_id=None, scopes=scopes, grants=grants)
+        answer = world.try_delegate(
+            a, b, resource_id=None, scopes=scopes, grants=grants
+        )
         assert refusal(answer) == (403, "delegation_scopes_exceed_resource")
 
 

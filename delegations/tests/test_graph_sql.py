@@ -87,7 +87,9 @@ def test_reaching_is_walking_over_live_edges(
     start, goal = data.draw(st.tuples(ends, ends))
     reached = {start}
     for _ in graph.edges:
-        reached |= {e.target for e in graph.edges if e.justifies and e.source in reached}
+        reached |= {
+            e.target for e in graph.edges if e.justifies and e.source in reached
+        }
     reaches, leads_anywhere = statements.fetch_one(
         "delegations/reaches", {"from_id": start, "to_id": goal}
     )

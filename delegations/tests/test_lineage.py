@@ -79,7 +79,9 @@ def test_of_several_parents_one_must_be_named(world: World) -> None:
     assert world.edge(child).parent_edge_id == chosen
 
 
-def test_an_edge_below_another_counts_its_depth_and_names_its_root(world: World) -> None:
+def test_an_edge_below_another_counts_its_depth_and_names_its_root(
+    world: World,
+) -> None:
     agents = [world.spawn() for _ in range(4)]
     top = world.delegate(agents[0], agents[1], **hops(5))
     middle = world.delegate(agents[1], agents[2], **hops(4))
@@ -168,7 +170,9 @@ def test_a_child_in_another_application_is_narrowed_as_well(world: World) -> Non
     assert world.agent(child).narrowed
 
 
-def test_authority_passes_on_across_applications_without_ownership(world: World) -> None:
+def test_authority_passes_on_across_applications_without_ownership(
+    world: World,
+) -> None:
     second, third = world.make_application(), world.make_application()
     a, b, c = world.spawn(), world.spawn(by=second), world.spawn(by=third)
     world.delegate(a, b, **hops(3))
@@ -224,7 +228,11 @@ def test_an_edge_whose_resource_was_archived_grants_no_other(world: World) -> No
 def test_lifetimes_and_budgets_only_shrink(world: World) -> None:
     a, b, c = world.spawn(), world.spawn(), world.spawn()
     world.delegate(
-        a, b, scopes=[READ, WRITE], ttl_seconds=600, constraints={"max_hops": 3, "budget": 1}
+        a,
+        b,
+        scopes=[READ, WRITE],
+        ttl_seconds=600,
+        constraints={"max_hops": 3, "budget": 1},
     )
     for members, exceeds in (
         ({"ttl_seconds": 601}, "ttl_seconds"),
@@ -238,7 +246,9 @@ def test_lifetimes_and_budgets_only_shrink(world: World) -> None:
     answer = world.try_delegate(b, c, ttl_seconds=60, expires_at=late)
     assert answer.json()["details"]["exceeds"] == "expires_at"
     edge = world.edge(world.delegate(b, c, ttl_seconds=600))
-    assert edge.expires_at <= DelegationEdge.objects.get(id=edge.parent_edge_id).expires_at
+    assert (
+        edge.expires_at <= DelegationEdge.objects.get(id=edge.parent_edge_id).expires_at
+    )
 
 
 def test_a_circle_of_any_length_is_refused(world: World) -> None:

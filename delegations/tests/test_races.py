@@ -126,7 +126,9 @@ def test_both_sides_of_a_diamond_revoked_together(world: World) -> None:
         x, y, b = world.spawn(), world.spawn(), world.spawn()
         left, right = world.delegate(x, b, **HOPS), world.delegate(y, b, **HOPS)
         below = world.spawn(b, inherit_parent_edge_id=right["delegation_edge_id"])
-        found = world.at_once(world.start_revocation(left), world.start_revocation(right))
+        found = world.at_once(
+            world.start_revocation(left), world.start_revocation(right)
+        )
         assert set(found) == {200}
         assert [world.agent(agent).status for agent in (b, below)] == ["terminated"] * 2
         world.assert_sound()
@@ -135,7 +137,9 @@ def test_both_sides_of_a_diamond_revoked_together(world: World) -> None:
 def test_one_edge_is_revoked_once(world: World) -> None:
     for _ in ROUNDS:
         edge = world.delegate(world.spawn(), world.spawn())
-        found = Counter(world.at_once(*(world.start_revocation(edge) for _ in range(5))))
+        found = Counter(
+            world.at_once(*(world.start_revocation(edge) for _ in range(5)))
+        )
         assert found[200] == 1
         assert found[200] + found[404] + found[409] == 5
         assert world.edge(edge).edge_version == 1
@@ -181,7 +185,12 @@ def test_a_delegation_from_an_agent_just_being_narrowed_is_not_confused(
 def test_whatever_happens_at_once_the_zone_stays_sound(world: World, seed: int) -> None:
     dice = random.Random(seed)  # noqa: S311
     root = world.spawn()
-    agents = [root, *(world.spawn(root) for _ in range(2)), world.spawn(), world.spawn()]
+    agents = [
+        root,
+        *(world.spawn(root) for _ in range(2)),
+        world.spawn(),
+        world.spawn(),
+    ]
     agents.append(world.spawn(agents[1]))
     edges = [world.delegate(agents[3], agents[4], **HOPS)]
 

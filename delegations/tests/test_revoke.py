@@ -26,7 +26,9 @@ def ids(*agents: dict[str, Any]) -> list[str]:
     return sorted(agent["agent_session_id"] for agent in agents)
 
 
-def chain_of(world: World, length: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def chain_of(
+    world: World, length: int
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Agents in a row and the edges between them, made from the far end."""
     agents = [world.spawn() for _ in range(length + 1)]
     pairs = zip(agents, agents[1:], strict=False)
@@ -47,7 +49,9 @@ def test_revoking_the_first_of_thirteen_revokes_all(world: World) -> None:
         "terminated_agents": 13,
     }
     assert {world.edge(edge).status for edge in edges} == {"revoked"}
-    assert [world.agent(agent).status for agent in agents] == ["active"] + ["terminated"] * 13
+    assert [world.agent(agent).status for agent in agents] == ["active"] + [
+        "terminated"
+    ] * 13
 
 
 def test_the_impact_is_what_the_revocation_does(world: World) -> None:
@@ -85,7 +89,9 @@ def test_the_impact_is_what_the_revocation_does(world: World) -> None:
     revoked = DelegationEdge.objects.filter(zone_id=world.zone.id, status="revoked")
     assert set(revoked.values_list("id", flat=True)) == set(edges)
     ended = AgentSession.objects.filter(zone_id=world.zone.id, status="terminated")
-    assert sorted(ended.values_list("id", flat=True)) == sorted(impact["affected_agents"])
+    assert sorted(ended.values_list("id", flat=True)) == sorted(
+        impact["affected_agents"]
+    )
     statuses = [Invocation.objects.get(id=call).status for call in calls]
     assert statuses == ["pending", "canceled", "canceled", "pending"]
 
@@ -96,8 +102,14 @@ def test_reasons_tell_why_each_agent_ended(world: World) -> None:
     child = world.spawn(b)
     world.revoke(edge)
     target, below = world.agent(b), world.agent(child)
-    assert (target.status, target.termination_reason) == ("terminated", "delegation_revoked")
-    assert (below.status, below.termination_reason) == ("terminated", "parent_terminated")
+    assert (target.status, target.termination_reason) == (
+        "terminated",
+        "delegation_revoked",
+    )
+    assert (below.status, below.termination_reason) == (
+        "terminated",
+        "parent_terminated",
+    )
     assert target.terminated_at is not None
     row = world.edge(edge)
     assert (row.status, row.edge_version, row.revoked_reason) == (
@@ -170,7 +182,10 @@ def test_what_is_not_active_cannot_be_revoked(world: World) -> None:
     world.revoke(edge)
     for edge_id in (edge["delegation_edge_id"], "unknown"):
         assert refusal(world.revoke(edge_id)) == (404, "delegation_not_found")
-    assert refusal(world.get("/delegations/unknown/impact")) == (404, "delegation_not_found")
+    assert refusal(world.get("/delegations/unknown/impact")) == (
+        404,
+        "delegation_not_found",
+    )
     assert world.get("/delegations/unknown/traverse").json() == []
 
 
@@ -178,7 +193,10 @@ def test_only_the_issuer_or_an_admin_revokes(world: World) -> None:
     other = world.make_application()
     a, b = world.spawn(), world.spawn(by=other)
     edges = [world.delegate(a, b) for _ in range(3)]
-    assert refusal(world.revoke(edges[0], by=other)) == (403, "issuer_ownership_required")
+    assert refusal(world.revoke(edges[0], by=other)) == (
+        403,
+        "issuer_ownership_required",
+    )
     leave = f"coordinator.delegate_from:{world.application.id}"
     assert world.revoke(edges[0], by=other, scopes=(leave,)).status_code == 200
     assert world.revoke(edges[1], by=other, scopes=(ADMIN,)).status_code == 200
@@ -219,7 +237,10 @@ def test_a_revocation_is_told_by_edge_and_agent_and_never_by_session(
     assert world.epoch() == before + 1
     told = left.payloads(REVOKE)
     assert not any("session_id" in payload for payload in told)
-    assert {p["delegation_edge_id"] for p in told if "delegation_edge_id" in p} == {top, mirror}
+    assert {p["delegation_edge_id"] for p in told if "delegation_edge_id" in p} == {
+        top,
+        mirror,
+    }
     assert {p["agent_session_id"] for p in told if "agent_session_id" in p} == set(
         ids(b, child)
     )

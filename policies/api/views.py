@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from caracal_site.api.schema import described
 from caracal_site.api.views import ApiViewSet
-from policies.templates import TEMPLATES
+from policies.templates import TEMPLATES, Template
 
 
-class TemplateAnswer(serializers.Serializer):
+class TemplateAnswer(serializers.Serializer[Template]):
+    """A data document to start from."""
+
     id = serializers.CharField()
     name = serializers.CharField()
     description = serializers.CharField()
@@ -23,12 +25,7 @@ class TemplateViewSet(ApiViewSet):
 
     open_to_zones = True
 
-    @extend_schema(
-        operation_id="policy_templates_list",
-        summary="List policy templates.",
-        responses=TemplateAnswer(many=True),
-        tags=["policies"],
-    )
+    @described("List policy templates", answer=TemplateAnswer(many=True))
     def list(self, request: Request) -> Response:
         return Response(
             [

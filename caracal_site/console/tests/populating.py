@@ -1,0 +1,105 @@
+"""One row of every model the console shows."""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import User
+from django.db.models import Model
+from django.utils import timezone
+
+from agents.models import AgentService, AgentSession, Invocation
+from audit.models import AdminAuditEvent, AuditEvent, OutboxEvent
+from caracal_site.ids import new_id
+from caracal_site.models import JobRun, Receipt
+from caracal_site.testing.world import World
+from delegations.models import DelegationEdge
+from tokens.models import Session, SigningKey
+from zones import services
+from zones.models import Zone
+from zones.tests.factories import ACTOR
+
+
+def everything(world: World, person: User) -> dict[str, Model]:
+    """The rows by ``app.model``. The agent has a parent, a child and edges."""
+    zone = world.zone
+    agent, edge = inhabit(world)
+    made: list[Model] = [
+        person,
+        zone,
+        world.application.application,
+        world.resource,
+        world.resource.credential_provider,
+        services.mint_admin_token(new_id(), actor=ACTOR, scope="global").row,
+        agent,
+        edge,
+        Session.objects.filter(zone=zone).first(),
+        SigningKey.objects.get(zone=zone),
+        AdminAuditEvent.objects.in_zone(zone.id).order_by("position").first(),
+        OutboxEvent.objects.filter(zone_id=zone.id).order_by("position").first(),
+        *called(world, agent),
+        decided(zone),
+        Receipt.objects.create(
+            caller="tests",
+            route="POST /x",
+            key=new_id(),
+            fingerprint="f",
+            status=201,
+            body='{"secret":"receipt-body"}',
+        ),
+        JobRun.objects.create(name=new_id(), last_error="RedisError: away"),
+    ]
+    return {row._meta.label_lower: row for row in made}
+
+
+def inhabit(world: World) -> tuple[AgentSession, DelegationEdge]:
+    """An agent in the middle of things, and an edge with one above and one below."""
+    root = world.spawn(labels=["nightly"])
+    agent = world.spawn(root, labels=["ocr"])
+    world.spawn(agent)
+    second, third = world.spawn(), world.spawn()
+    hops = {"max_hops": 5}
+    first = world.delegate(root, agent, constraints=hops)
+    edge = world.delegate(
+        agent,
+        second,
+        parent_edge_id=first["delegation_edge_id"],
+        constraints={"max_hops": 4},
+    )
+    world.delegate(second, third, parent_edge_id=edge["delegation_edge_id"])
+    return world.agent(agent), world.edge(edge)
+
+
+def called(world: World, agent: AgentSession) -> tuple[AgentService, Invocation]:
+    service = AgentService.objects.create(
+        zone=world.zone,
+        application=world.application.application,
+        endpoint_url=f"https://{new_id()}.example.com/",
+    )
+    invocation = Invocation.objects.create(
+        zone=world.zone,
+        service=service,
+        target_session=agent,
+        idempotency_key=new_id(),
+        method="summarise",
+        params_json={"text": "invocation-parameters"},
+    )
+    return service, invocation
+
+
+def decided(zone: Zone) -> AuditEvent:
+    return AuditEvent.objects.create(
+        zone_id=zone.id,
+        event_type="token.exchange",
+        decision="deny",
+        metadata_json={"why": "no grant"},
+    )
+
+
+def parked(zone: Zone) -> OutboxEvent:
+    return OutboxEvent.objects.create(
+        producer="api",
+        zone_id=zone.id,
+        topic="caracal.sessions.revoke",
+        payload_json={"zone_id": zone.id},
+        parked_at=timezone.now(),
+        last_error="Unencodable: a float",
+    )
