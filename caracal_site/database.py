@@ -20,7 +20,8 @@ T = TypeVar("T")
 DIVISION_BY_ZERO = "22012"
 LOCK_NOT_AVAILABLE = "55P03"
 RETRYABLE = {"40001", "40P01"}  # serialization failure, deadlock
-DISCONNECTED = {"57P01", "57P02", "57P03", "53300", "08000", "08003", "08006"}
+# Connection lost, out of resources, stopped by an operator or a timeout, disk trouble.
+UNAVAILABLE = ("08", "53", "57", "58")
 BAD_TEXT = {"22021", "22P05"}  # NUL and unencodable characters
 ATTEMPTS = 3
 
@@ -43,7 +44,9 @@ def translate(error: BaseException) -> CaracalError | None:
         return InvalidBody(sentence="Text must not contain NUL characters.")
     if isinstance(error, PoolTimeout | psycopg.OperationalError | InterfaceError):
         return ServiceUnavailable()
-    if isinstance(error, OperationalError) and (not state or state in DISCONNECTED):
+    if isinstance(error, OperationalError) and (
+        not state or state.startswith(UNAVAILABLE)
+    ):
         return ServiceUnavailable()
     return None
 

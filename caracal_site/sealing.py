@@ -42,6 +42,8 @@ def unseal(sealed: bytes, identity: str) -> bytes:
     """What ``seal`` was given. Raises SealBroken."""
     sealed = bytes(sealed)
     nonce, body = sealed[1 : 1 + NONCE_BYTES], sealed[1 + NONCE_BYTES :]
+    if sealed[:1] != VERSION or len(nonce) != NONCE_BYTES:
+        raise SealBroken(identity)
     try:
         return _cipher(settings.ZONE_KEK).decrypt(nonce, body, identity.encode())
     except InvalidTag:

@@ -121,9 +121,7 @@ class DelegationEdgeAdmin(EvidenceAdmin):
         columns.words("scopes"),
         columns.related("resource"),
         columns.related("zone"),
-        "depth",
         columns.moment("expires_at"),
-        columns.moment("created_at"),
     )
     list_filter = (
         "status",

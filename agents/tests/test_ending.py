@@ -207,7 +207,8 @@ def test_agents_past_their_time_expire_with_what_is_below(
     overdue(root, resting)
     events.take()
     expire_due_agents()
-    assert [world.agent(agent).status for agent in (root, child, resting, lone, service)] == [
+    agents = (root, child, resting, lone, service)
+    assert [world.agent(agent).status for agent in agents] == [
         "expired", "terminated", "expired", "active", "active",
     ]  # fmt: skip
     assert world.agent(root).termination_reason == "ttl"

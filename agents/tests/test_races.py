@@ -112,7 +112,7 @@ def test_parent_and_child_ended_together_end_once(world: World) -> None:
 
 
 def test_suspend_and_terminate_from_both_ends_never_fail(world: World) -> None:
-    """The one descends from the root, the other goes up to count the parent's children."""
+    """The one descends from the root, the other goes up to count its children."""
     for _ in ROUNDS:
         root = world.spawn()
         child = world.spawn(root)

@@ -9,10 +9,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from django import forms
 from django.db.models import Model
+from django.http import QueryDict
 
 from caracal_site.actors import Actor
 from caracal_site.console import display
@@ -109,8 +110,9 @@ class GestureForm(forms.Form):
 
     def look_again(self, impact: Impact) -> None:
         """Has a form that is shown again hold what the person is told this time."""
-        self.data = self.data.copy()
-        self.data["seen"] = str(impact.size)
+        data = cast(QueryDict, self.data).copy()
+        data["seen"] = str(impact.size)
+        self.data = data
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data

@@ -1,4 +1,4 @@
-"""Bodies and queries of the coordinator: whatever is sent, the answer says what is wrong."""
+"""Bodies and queries of the coordinator: the answer says what is wrong with them."""
 
 from __future__ import annotations
 
@@ -114,7 +114,17 @@ def test_no_depth_is_an_accident(world: World, depth: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["\\", "\\\\u0000", "\u2028", "\U0001f600", "\u202e", "\x7f", "\ufffe", "' OR 1=1 --"]
+    "text",
+    [
+        "\\",
+        "\\\\u0000",
+        "\u2028",
+        "\U0001f600",
+        "\u202e",
+        "\x7f",
+        "\ufffe",
+        "' OR 1=1 --",
+    ],
 )
 def test_text_comes_back_as_it_went(world: World, text: str) -> None:
     agent = world.spawn(metadata={text: [text]}, labels=[f"x{text}x"])
@@ -126,10 +136,14 @@ def test_text_comes_back_as_it_went(world: World, text: str) -> None:
 def test_a_body_is_json_and_says_so(world: World) -> None:
     body = json.dumps(body_of(world)).encode()
     for content_type in ("text/plain", "application/x-www-form-urlencoded", ""):
-        answer = world.post("/agents", content=body, headers={"Content-Type": content_type})
+        answer = world.post(
+            "/agents", content=body, headers={"Content-Type": content_type}
+        )
         assert refusal(answer) == (415, "unsupported_media_type")
     for content_type in ("application/json; charset=utf-8", "Application/JSON"):
-        answer = world.post("/agents", content=body, headers={"Content-Type": content_type})
+        answer = world.post(
+            "/agents", content=body, headers={"Content-Type": content_type}
+        )
         assert answer.status_code == 201
 
 
@@ -140,7 +154,11 @@ def test_an_empty_body_is_refused_where_one_is_needed(world: World) -> None:
 
 def test_bodyless_verbs_look_at_no_body(world: World) -> None:
     agent = world.spawn()
-    for content, headers in ((b"", JSON), (b"{}", JSON), (b"nonsense", {"Content-Type": "x/y"})):
+    for content, headers in (
+        (b"", JSON),
+        (b"{}", JSON),
+        (b"nonsense", {"Content-Type": "x/y"}),
+    ):
         for verb in ("suspend", "resume"):
             path = f"/agents/{agent['agent_session_id']}/{verb}"
             answer = world.patch(path, content=content, headers=headers)
@@ -152,7 +170,10 @@ def test_a_body_too_large_is_refused_once_the_caller_is_known(world: World) -> N
     answer = world.coordinator.post(world.path("/agents"), content=big, headers=JSON)
     assert refusal(answer) == (401, "missing_token")
     assert send(world, big) == (413, "payload_too_large")
-    assert send(world, big, headers={"Content-Type": "x/y"}) == (413, "payload_too_large")
+    assert send(world, big, headers={"Content-Type": "x/y"}) == (
+        413,
+        "payload_too_large",
+    )
     agent = world.spawn()["agent_session_id"]
     answer = world.patch(f"/agents/{agent}/suspend", content=big)
     assert refusal(answer) == (413, "payload_too_large")
@@ -201,8 +222,12 @@ class Sample(msgspec.Struct, forbid_unknown_fields=True):
 
 documents = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["name", "size", "tags", "x"]), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["name", "size", "tags", "x"]), inner, max_size=4
+        )
+    ),
 )
 
 
@@ -214,9 +239,10 @@ def test_a_document_is_decoded_or_its_faults_are_listed(document: Any) -> None:
     except MalformedJSON:
         return
     except InvalidBody as error:
-        assert error.issues
-        return
-    assert document.items() <= msgspec.to_builtins(decoded).items()
+        issues = error.issues
+    else:
+        issues = ()
+    assert issues or document.items() <= msgspec.to_builtins(decoded).items()
 
 
 @given(raw=st.binary(max_size=40))

@@ -54,7 +54,10 @@ def test_every_change_leaves_one_audit_row_and_its_news(
     if member:
         assert row.entity_id == answer.json()[member]
     else:
-        assert row.entity_id in (made[0]["agent_session_id"], made[2]["delegation_edge_id"])
+        assert row.entity_id in (
+            made[0]["agent_session_id"],
+            made[2]["delegation_edge_id"],
+        )
     assert row.status_code == answer.status_code
     assert row.actor_id == row.actor_name == world.application.id
     assert row.path == answer.request.url.path
@@ -128,4 +131,9 @@ def test_news_come_in_the_order_of_their_causes(world: World, events: Events) ->
     world.resume(agent)
     world.terminate(agent)
     told = events.take().payloads("caracal.agents.lifecycle")
-    assert [news["event"] for news in told] == ["spawn", "suspend", "resume", "terminate"]
+    assert [news["event"] for news in told] == [
+        "spawn",
+        "suspend",
+        "resume",
+        "terminate",
+    ]

@@ -107,7 +107,9 @@ def test_twelve_at_once_make_one(world: World) -> None:
         answers = world.coordinator.at_once(*starts)
         assert {answer.status_code for answer in answers} == {201}
         assert len({answer.content for answer in answers}) == 1
-        replayed = Counter("Idempotency-Replayed" in answer.headers for answer in answers)
+        replayed = Counter(
+            "Idempotency-Replayed" in answer.headers for answer in answers
+        )
         assert replayed == {False: 1, True: 11}
         assert agents(world) == round_ + 1
 

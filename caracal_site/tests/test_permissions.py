@@ -4,7 +4,7 @@ else, however its address is written."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -173,14 +173,24 @@ def leaves(
             yield path, pattern
 
 
+def assert_same_routes(
+    table: Sequence[tuple[str, str, Any]], served: Iterable[tuple[str, str]]
+) -> None:
+    rows, routes = [(method, path) for method, path, _ in table], set(served)
+    assert len(rows) == len(set(rows))
+    assert {"missing": routes - set(rows), "stale": set(rows) - routes} == {
+        "missing": set(),
+        "stale": set(),
+    }
+
+
 def test_the_table_has_every_route_of_the_management_api_and_no_other() -> None:
-    rows = [(method, path) for method, path, _ in permissions.API]
-    assert sorted(rows) == sorted(routes_of_the_api())
+    assert_same_routes(permissions.API, routes_of_the_api())
 
 
 def test_the_table_has_every_route_of_the_coordinator_and_no_other() -> None:
-    rows = [(method, path) for method, path, _ in permissions.COORDINATOR]
-    assert sorted(rows) == sorted((route.method, route.path) for route in ROUTES)
+    served = ((route.method, route.path) for route in ROUTES)
+    assert_same_routes(permissions.COORDINATOR, served)
     assert len(urlpatterns) == len({route.path for route in ROUTES})
 
 

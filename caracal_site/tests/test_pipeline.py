@@ -1,4 +1,4 @@
-"""The coordinator's request pipeline: what is asked first, and how it is answered (D2)."""
+"""The coordinator's request pipeline: what is asked first, how it is answered (D2)."""
 
 from __future__ import annotations
 
@@ -33,13 +33,19 @@ def elsewhere(actor: Actor) -> Zone:
 
 
 def test_who_calls_is_asked_before_everything_else(coordinator: Coordinator) -> None:
-    for path in ("/zones/x y/agents?limit=zzz", "/nowhere", "/zones/z/agents/i/suspend"):
+    for path in (
+        "/zones/x y/agents?limit=zzz",
+        "/nowhere",
+        "/zones/z/agents/i/suspend",
+    ):
         answer = coordinator.post(path, content=BAD_BODY * 200_000)
         assert refusal(answer) == (401, "missing_token")
         assert answer.headers["WWW-Authenticate"].startswith("Bearer")
 
 
-@pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "bearer x", "Basic x", "x"])
+@pytest.mark.parametrize(
+    "header", ["", "Bearer", "Bearer ", "bearer x", "Basic x", "x"]
+)
 def test_anything_but_a_bearer_is_a_missing_token(
     coordinator: Coordinator, header: str
 ) -> None:
@@ -190,7 +196,13 @@ def test_the_operator_does_what_is_on_its_list_and_no_more(world: World) -> None
 
 
 def test_an_unknown_path_is_not_found_once_the_caller_is_known(world: World) -> None:
-    for path in ("/nowhere", "/agents/", "/agents/x/suspend/", "//agents", "/agents/x/y/z"):
+    for path in (
+        "/nowhere",
+        "/agents/",
+        "/agents/x/suspend/",
+        "//agents",
+        "/agents/x/y/z",
+    ):
         assert refusal(world.get(path)) == (404, "not_found")
     for path in ("/", "/zones", "/favicon.ico", "/health/", "/v1/zones"):
         answer = world.coordinator.get(path, token=world.token())
@@ -223,7 +235,9 @@ def test_a_path_is_what_it_means_and_not_how_it_is_written(world: World) -> None
     assert world.coordinator.get(hidden, token=world.token()).status_code == 200
 
 
-@pytest.mark.parametrize("odd", ["%00", "%0A", "%FF", "%ED%A0%80", "a%2Fb", "%25", "x" * 129])
+@pytest.mark.parametrize(
+    "odd", ["%00", "%0A", "%FF", "%ED%A0%80", "a%2Fb", "%25", "x" * 129]
+)
 def test_no_path_is_an_accident(world: World, odd: str) -> None:
     for method, path in (
         ("GET", f"/agents/{odd}"),
@@ -276,7 +290,9 @@ def audit_of(zone_id: str | None, **fields: Any) -> list[AdminAuditEvent]:
 
 
 def test_a_refused_change_of_a_known_caller_is_recorded_once(world: World) -> None:
-    answer = world.delete("/agents/nobody?reason=x", headers={"X-Request-ID": "refused-1"})
+    answer = world.delete(
+        "/agents/nobody?reason=x", headers={"X-Request-ID": "refused-1"}
+    )
     assert refusal(answer) == (404, "agent_not_found")
     (row,) = audit_of(world.zone.id, request_id="refused-1")
     assert row.action == f"DELETE /zones/{world.zone.id}/agents/nobody"

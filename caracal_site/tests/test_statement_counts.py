@@ -34,7 +34,9 @@ class Scene:
     def __init__(self, world: World) -> None:
         self.world = world
         self.root, self.narrowed = world.spawn(), world.spawn()
-        self.edge = world.delegate(self.root, self.narrowed, constraints={"max_hops": 4})
+        self.edge = world.delegate(
+            self.root, self.narrowed, constraints={"max_hops": 4}
+        )
         self.child = world.spawn(self.narrowed)
         self.lone, self.resting, self.ended = (world.spawn() for _ in range(3))
         world.suspend(self.resting)
@@ -79,9 +81,15 @@ REQUESTS: dict[str, dict[str, Request]] = {
         "refused": lambda s: s.world.try_delegate(s.root, s.lone, resource_id="no"),
     },
     "delegations:edge-active": {"": lambda s: s.get("/delegations/active")},
-    "delegations:edge-inbound": {"": lambda s: s.get("/delegations/inbound/{}", s.lone)},
-    "delegations:edge-outbound": {"": lambda s: s.get("/delegations/outbound/{}", s.lone)},
-    "delegations:edge-traverse": {"": lambda s: s.get("/delegations/{}/traverse", s.edge)},
+    "delegations:edge-inbound": {
+        "": lambda s: s.get("/delegations/inbound/{}", s.lone)
+    },
+    "delegations:edge-outbound": {
+        "": lambda s: s.get("/delegations/outbound/{}", s.lone)
+    },
+    "delegations:edge-traverse": {
+        "": lambda s: s.get("/delegations/{}/traverse", s.edge)
+    },
     "delegations:edge-impact": {"": lambda s: s.get("/delegations/{}/impact", s.edge)},
     "delegations:edge-revoke": {"": lambda s: s.world.revoke(s.edge)},
     "delegations:effective-authority": {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from django.db import connection
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -105,7 +107,7 @@ def layered(layers: int, width: int, twins: int) -> Graph:
     ]
     edges: list[Edge] = []
     first_into: dict[str, str] = {}
-    for upper, lower in zip(agents, agents[1:], strict=False):
+    for upper, lower in pairwise(agents):
         for source in upper:
             for target in lower:
                 for twin in range(twins):

@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from delegations.rules import Authority, earliest_expiry, mirrored_hops, widening
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-DIMENSIONS = ("scopes", "resource_ids", "max_hops", "expires_at", "ttl_seconds", "budget")
+DIMENSIONS = (
+    "scopes",
+    "resource_ids",
+    "max_hops",
+    "expires_at",
+    "ttl_seconds",
+    "budget",
+)
 names = st.frozensets(st.sampled_from("abcd"))
 seconds = st.integers(1, 100)
 moments = st.builds(lambda s: NOW + timedelta(seconds=s), seconds)
@@ -35,7 +42,8 @@ def is_within(child: Authority, parent: Authority) -> bool:
     return all(
         [
             not child.scopes - parent.scopes,
-            not (child.resource_ids or everything) - (parent.resource_ids or everything),
+            not (child.resource_ids or everything)
+            - (parent.resource_ids or everything),
             child.resource_ids is not None or parent.resource_ids is None,
             child.max_hops < parent.max_hops,
             parent.ttl_seconds is None
@@ -130,7 +138,9 @@ def test_an_edge_for_one_resource_is_never_taken_for_a_broad_one() -> None:
 def test_a_broad_edge_may_be_narrowed_to_any_resource() -> None:
     broad = replace(WIDE, resource_ids=None)
     assert widening(NARROW, broad, explicit_expiry=None) == ""
-    assert widening(replace(NARROW, resource_ids=None), broad, explicit_expiry=None) == ""
+    assert (
+        widening(replace(NARROW, resource_ids=None), broad, explicit_expiry=None) == ""
+    )
 
 
 def test_an_explicit_end_after_the_parent_s_is_widening() -> None:
@@ -141,7 +151,9 @@ def test_an_explicit_end_after_the_parent_s_is_widening() -> None:
 
 def test_nothing_follows_an_edge_without_hops() -> None:
     last = replace(WIDE, max_hops=1)
-    assert widening(replace(NARROW, max_hops=1), last, explicit_expiry=None) == "max_hops"
+    assert (
+        widening(replace(NARROW, max_hops=1), last, explicit_expiry=None) == "max_hops"
+    )
 
 
 @given(

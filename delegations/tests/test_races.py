@@ -20,6 +20,7 @@ from delegations.services import expire_due_edges
 
 ROUNDS = range(10)
 HOPS: dict[str, Any] = {"constraints": {"max_hops": 5}}
+BELOW: dict[str, Any] = {"constraints": {"max_hops": 4}}
 
 
 def rows(*agents: dict[str, Any]) -> Any:
@@ -40,9 +41,8 @@ def test_two_edges_do_not_close_a_circle_of_three(world: World) -> None:
     for _ in ROUNDS:
         a, b, c = world.spawn(), world.spawn(), world.spawn()
         world.delegate(a, b, **HOPS)
-        below = {"constraints": {"max_hops": 4}}
         found = world.at_once(
-            world.start_delegation(b, c, **below), world.start_delegation(c, a, **HOPS)
+            world.start_delegation(b, c, **BELOW), world.start_delegation(c, a, **HOPS)
         )
         assert found.count(201) == 1, found
         world.assert_sound()
@@ -53,10 +53,9 @@ def test_two_edges_do_not_close_a_circle_of_four(world: World) -> None:
     for round_ in ROUNDS:
         a, b, c, d = (world.spawn() for _ in range(4))
         first, second = world.delegate(a, b, **HOPS), world.delegate(c, d, **HOPS)
-        below = {"constraints": {"max_hops": 4}}
         pair = [
-            lambda b=b, c=c: world.start_delegation(b, c, **below),
-            lambda d=d, a=a: world.start_delegation(d, a, **below),
+            lambda b=b, c=c: world.start_delegation(b, c, **BELOW),
+            lambda d=d, a=a: world.start_delegation(d, a, **BELOW),
         ]
         random.Random(round_).shuffle(pair)  # noqa: S311
         answers = world.coordinator.at_once(*[start() for start in pair])
@@ -71,11 +70,10 @@ def test_no_edge_is_made_below_one_being_revoked(world: World) -> None:
     for _ in ROUNDS:
         a, b, c = world.spawn(), world.spawn(), world.spawn()
         edge = world.delegate(a, b, **HOPS)
-        below = {"constraints": {"max_hops": 4}}
         starts: list[Callable[[], Future[httpx.Response]]] = [
-            lambda b=b, c=c: world.start_delegation(b, c, **below),
+            lambda b=b, c=c: world.start_delegation(b, c, **BELOW),
             lambda edge=edge: world.start_revocation(edge),
-            lambda b=b, c=c: world.start_delegation(b, c, **below),
+            lambda b=b, c=c: world.start_delegation(b, c, **BELOW),
         ]
         found = world.at_once(*[start() for start in starts])
         assert found[1] == 200

@@ -54,7 +54,10 @@ def test_ended_edges_stay_in_the_history_of_their_ends_only(world: World) -> Non
     ended, live = (world.delegate(a, b)["delegation_edge_id"] for _ in range(2))
     world.revoke(ended)
     assert edge_ids(world, "/delegations/active") == [live]
-    assert edge_ids(world, f"/delegations/outbound/{a['agent_session_id']}") == [live, ended]
+    assert edge_ids(world, f"/delegations/outbound/{a['agent_session_id']}") == [
+        live,
+        ended,
+    ]
     assert edge_ids(world, "/delegations/inbound/nobody") == []
 
 
@@ -70,7 +73,10 @@ def test_the_active_list_tells_why_an_edge_is_broad(world: World) -> None:
 def test_a_list_of_edges_is_read_in_pages(world: World) -> None:
     a = world.spawn()
     made = [world.delegate(a, world.spawn())["delegation_edge_id"] for _ in range(5)]
-    for path in ("/delegations/active", f"/delegations/outbound/{a['agent_session_id']}"):
+    for path in (
+        "/delegations/active",
+        f"/delegations/outbound/{a['agent_session_id']}",
+    ):
         page = world.get(f"{path}?limit=2").json()
         found = [item["id"] for item in page["items"]]
         while page["next_cursor"]:
@@ -116,7 +122,11 @@ def test_what_an_agent_may_do_is_what_its_edges_have_in_common(world: World) -> 
 
 def test_an_unknown_agent_may_do_nothing(world: World) -> None:
     found = world.get("/agents/nobody/effective-authority").json()
-    assert (found["exists"], found["root"], found["effective_scopes"]) == (False, False, [])
+    assert (found["exists"], found["root"], found["effective_scopes"]) == (
+        False,
+        False,
+        [],
+    )
 
 
 def test_a_walk_follows_authority_over_agents(world: World) -> None:

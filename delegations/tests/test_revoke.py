@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 from django.utils import timezone
@@ -31,7 +32,7 @@ def chain_of(
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Agents in a row and the edges between them, made from the far end."""
     agents = [world.spawn() for _ in range(length + 1)]
-    pairs = zip(agents, agents[1:], strict=False)
+    pairs = pairwise(agents)
     edges = [world.delegate(source, target) for source, target in reversed(list(pairs))]
     return agents, edges[::-1]
 

@@ -14,10 +14,18 @@ from django.test import Client
 from audit.models import AdminAuditEvent
 from caracal_site.console import base, pages
 from caracal_site.console.base import DomainAdmin, EvidenceAdmin
+from caracal_site.console.forms import FormWrites
 from caracal_site.console.tests import asking
 from caracal_site.ids import new_id
+from zones import services
 from zones.models import AdminToken, Application, Provider, Resource, Zone
-from zones.tests.factories import make_application, make_provider, make_zone
+from zones.tests.factories import (
+    ACTOR,
+    make_application,
+    make_dynamic,
+    make_provider,
+    make_zone,
+)
 
 REGISTRY = admin.site._registry
 WRITERS = {
@@ -51,8 +59,6 @@ def test_no_model_has_a_way_to_be_written_but_services(model: type[Model]) -> No
 
 
 def test_a_form_cannot_save() -> None:
-    from caracal_site.console.forms import FormWrites
-
     for model_admin in REGISTRY.values():
         if isinstance(model_admin, DomainAdmin):
             with pytest.raises(FormWrites):
@@ -112,8 +118,6 @@ def test_what_was_not_changed_is_not_written(
 def test_self_registration_is_switched_off_with_a_decision(
     console: Client, actor_id: str
 ) -> None:
-    from zones.tests.factories import make_dynamic
-
     zone = make_zone()
     make_dynamic(zone)
     zone.refresh_from_db()
@@ -235,9 +239,6 @@ def test_the_platforms_own_zones_are_read_only(console: Client) -> None:
 
 
 def test_what_has_ended_cannot_be_changed(console: Client, zone: Zone) -> None:
-    from zones import services
-    from zones.tests.factories import ACTOR
-
     application = make_application(zone).application
     services.archive_application(
         application.pk, zone_id=zone.pk, actor=ACTOR, reason="over"
