@@ -122,8 +122,8 @@ TEMPLATES = [
 
 # --- stores ----------------------------------------------------------------------
 
-DATABASE_URL = env.str("DATABASE_URL", default="postgres://127.0.0.1:5432/caracal")
-REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")
+DATABASE_URL = secret("DATABASE_URL", "postgres://127.0.0.1:5432/caracal")
+REDIS_URL = secret("REDIS_URL", "redis://127.0.0.1:6379/0")
 
 DB_POOL_MAX = env.int("DB_POOL_MAX", default=20)
 DB_STATEMENT_TIMEOUT_MS = env.int("DB_STATEMENT_TIMEOUT_MS", default=10_000)
