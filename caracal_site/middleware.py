@@ -45,6 +45,7 @@ def request_context(
         response["X-Request-ID"] = begun.request_id
         if request.path.startswith("/v1/"):
             response.setdefault("Cache-Control", "no-store")
+            response.setdefault("Referrer-Policy", "no-referrer")
         return response
 
     return middleware

@@ -163,3 +163,20 @@ def test_archiving_meets_everything(world: World) -> None:
         world.assert_sound()
         assert not AgentSession.objects.in_zone(world.zone.id).live().exists()
         world.application = world.make_application()
+
+
+def test_archiving_the_zone_meets_spawns(world: World) -> None:
+    root = world.spawn()
+    with Threads(1) as threads:
+        begun = [world.start_spawn(), world.start_spawn(root), world.start_spawn()]
+        archived = threads.start(
+            services.archive_zone,
+            world.zone.id,
+            actor=actors.system("tests"),
+            reason="no longer needed",
+        )
+        begun += [world.start_spawn(), world.start_turn("suspend", root)]
+        world.at_once(*begun)
+        archived.result()
+    world.assert_sound()
+    assert not AgentSession.objects.in_zone(world.zone.id).live().exists()
