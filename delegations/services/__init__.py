@@ -2,10 +2,10 @@
 
 from delegations.services.creating import (
     CreatedDelegation,
-    DelegationRequest,
     create_delegation,
 )
 from delegations.services.expiring import expire_due_edges
+from delegations.services.judging import DelegationRequest
 from delegations.services.revoking import (
     Revocation,
     preview_revocation,
