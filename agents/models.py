@@ -30,7 +30,8 @@ class AgentSession(models.Model):
     Invariants: ``ancestor_ids`` is the path from the root down to the parent, so its
     length is ``depth``; ``child_count`` counts live children; ``narrowed`` is set by
     the first inbound delegation edge and never cleared (D10); ``transition`` grows
-    with every change of ``status`` and makes event keys unique. Rows of zones,
+    with every change of ``status`` and makes event keys unique. Numbers here are plain
+    integers: each CHECK is read and compiled anew by every insert. Rows of zones,
     applications and authority sessions are never deleted, so those references carry
     no database constraint: checking them would lock the same few rows in every spawn.
     """
@@ -67,12 +68,12 @@ class AgentSession(models.Model):
     lifecycle = models.TextField(
         choices=Lifecycle.choices, default=Lifecycle.TASK, db_default="task"
     )
-    depth = models.PositiveSmallIntegerField(default=0, db_default=0)
+    depth = models.SmallIntegerField(default=0, db_default=0)
     labels = ArrayField(models.TextField(), default=list, db_default=[])
-    child_count = models.PositiveIntegerField(default=0, db_default=0)
+    child_count = models.IntegerField(default=0, db_default=0)
     narrowed = models.BooleanField(default=False, db_default=False)
-    transition = models.PositiveIntegerField(default=0, db_default=0)
-    ttl_seconds = models.PositiveIntegerField(null=True)
+    transition = models.IntegerField(default=0, db_default=0)
+    ttl_seconds = models.IntegerField(null=True)
     expires_at = models.DateTimeField(null=True)
     metadata_json = models.JSONField(default=dict, db_default={})
     spawned_at = models.DateTimeField(db_default=Now())
@@ -91,13 +92,10 @@ class AgentSession(models.Model):
         ordering = ("-id",)
         constraints = [
             models.CheckConstraint(
-                condition=Q(status__in=AgentStatus.values),
-                name="agent_sessions_status_known",
-            ),
-            models.CheckConstraint(
                 condition=Q(lifecycle__in=Lifecycle.values),
                 name="agent_sessions_lifecycle_known",
             ),
+            # Which makes the four statuses the only ones, too.
             models.CheckConstraint(
                 condition=Q(status__in=["active", "suspended"], terminated_at=None)
                 | Q(status__in=["terminated", "expired"], terminated_at__isnull=False),
@@ -142,7 +140,7 @@ class Capacity(models.Model):
     """
 
     scope_id = IdField()
-    slot = models.PositiveSmallIntegerField()
+    slot = models.SmallIntegerField()
     live = models.IntegerField(default=0)
     quota = models.IntegerField(default=0)
     cap = models.IntegerField(default=0)
@@ -239,9 +237,9 @@ class Invocation(models.Model):
     status = models.TextField(
         choices=InvocationStatus.choices, default=InvocationStatus.PENDING
     )
-    attempts = models.PositiveIntegerField(default=0)
-    max_attempts = models.PositiveIntegerField(default=3)
-    timeout_ms = models.PositiveIntegerField(default=30_000)
+    attempts = models.IntegerField(default=0)
+    max_attempts = models.IntegerField(default=3)
+    timeout_ms = models.IntegerField(default=30_000)
     retry_policy_json = models.JSONField(default=dict)
     error_json = models.JSONField(null=True)
     deadline_at = models.DateTimeField(null=True)

@@ -144,7 +144,7 @@ class OutboxEvent(models.Model):
     payload_json = models.JSONField()
     request_id = models.TextField(default="")
     zone_seq = models.BigIntegerField(null=True)
-    attempts = models.PositiveIntegerField(default=0, db_default=0)
+    attempts = models.IntegerField(default=0, db_default=0)
     available_at = models.DateTimeField(db_default=Now())
     created_at = models.DateTimeField(db_default=Now())
     published_at = models.DateTimeField(null=True)

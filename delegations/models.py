@@ -65,8 +65,8 @@ class DelegationEdge(models.Model):
         "self", models.PROTECT, null=True, related_name="child_edges", db_index=False
     )
     root_edge_id = models.CharField(max_length=128, db_collation="C")
-    depth = models.PositiveSmallIntegerField(default=0)
-    max_hops = models.PositiveSmallIntegerField(default=1)
+    depth = models.SmallIntegerField(default=0)
+    max_hops = models.SmallIntegerField(default=1)
     resource = models.ForeignKey(
         "zones.Resource",
         models.PROTECT,
@@ -79,7 +79,7 @@ class DelegationEdge(models.Model):
     constraints_json = models.JSONField(default=dict)
     status = models.TextField(choices=EdgeStatus.choices, default=EdgeStatus.ACTIVE)
     expires_at = models.DateTimeField()
-    edge_version = models.PositiveIntegerField(default=0)
+    edge_version = models.IntegerField(default=0)
     revoked_at = models.DateTimeField(null=True)
     revoked_reason = models.TextField(null=True)
     created_at = models.DateTimeField(db_default=Now())

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import orjson
 from django.db import transaction
+from django.db.models import Q
 
 from agents import errors
 from agents.events import AgentsEnded
@@ -15,7 +17,7 @@ from agents.models import AgentSession
 from agents.rules import within_subtree
 from agents.services import capacity
 from audit.events import Event
-from caracal_site import actors, statements
+from caracal_site import actors, database, statements
 from caracal_site.actors import COORDINATOR_ADMIN, Actor
 
 # Each of the two packages needs the other: by module, so that either may come first.
@@ -155,8 +157,7 @@ def expire_due_agents(limit: int = 500) -> int:
     zones = AgentSession.objects.live().overdue().values_list("zone_id", flat=True)
     for zone_id in zones.distinct().order_by("zone_id"):
         while True:
-            with transaction.atomic():
-                batch = end_due_agents(zone_id, limit)
+            batch = database.retried(partial(_end_due_batch, zone_id, limit))
             ended += batch
             if batch < limit:
                 break
@@ -164,11 +165,17 @@ def expire_due_agents(limit: int = 500) -> int:
 
 
 @transaction.atomic
+def _end_due_batch(zone_id: str, limit: int) -> int:
+    return end_due_agents(zone_id, limit)
+
+
+@transaction.atomic
 def end_agents_of(
     actor: Actor, *, zone_id: str, application_ids: Sequence[str] | None, reason: str
 ) -> Ended:
-    """Ends every live agent of the zone, or of these applications in it, and closes
-    them for new ones. For archiving: the caller records the gesture itself.
+    """Ends every live agent of the zone, or of these applications in it and on their
+    authority sessions, and closes them for new ones. For archiving: the caller records
+    the gesture itself.
     """
     # Agents are locked before room everywhere, so the door is shut in between; who
     # slipped in until then ends as well.
@@ -183,7 +190,10 @@ def _end_live(
 ) -> Ended:
     agents = AgentSession.objects.in_zone(zone_id).live()
     if application_ids is not None:
-        agents = agents.filter(application_id__in=application_ids)
+        agents = agents.filter(
+            Q(application_id__in=application_ids)
+            | Q(subject_session__client_id__in=application_ids)
+        )
     ids = list(agents.order_by("id").values_list("id", flat=True))
     if not ids:
         return Ended()

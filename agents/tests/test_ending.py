@@ -10,11 +10,12 @@ from django.utils import timezone
 
 from agents.models import AgentService, AgentSession, Invocation
 from agents.services import end_agents_of, expire_due_agents
-from caracal_site import actors
+from caracal_site import actors, context
 from caracal_site.ids import new_id
 from caracal_site.testing.evidence import Events
 from caracal_site.testing.world import ADMIN, World, refusal
 from delegations.models import DelegationEdge
+from zones import services
 
 LIFECYCLE = "caracal.agents.lifecycle"
 REVOKE = "caracal.sessions.revoke"
@@ -206,7 +207,8 @@ def test_agents_past_their_time_expire_with_what_is_below(
     world.suspend(resting)
     overdue(root, resting)
     events.take()
-    expire_due_agents()
+    with context.job("expire-agents"):
+        expire_due_agents()
     agents = (root, child, resting, lone, service)
     assert [world.agent(agent).status for agent in agents] == [
         "expired", "terminated", "expired", "active", "active",
@@ -256,3 +258,21 @@ def test_archiving_ends_an_application_s_agents_and_lets_no_more_in(
     assert world.agent(theirs).termination_reason == "application_archived"
     assert refusal(world.try_spawn(by=other))[0] == 429
     assert world.spawn()
+
+
+def test_agents_end_with_the_application_whose_session_carries_them(
+    world: World,
+) -> None:
+    other = world.make_application()
+    leave = (f"coordinator.spawn_for:{other.id}",)
+    carried = world.spawn(application_id=other.id, scopes=leave)
+    own = world.spawn(by=other)
+    services.archive_application(
+        world.application.id,
+        zone_id=world.zone.id,
+        actor=actors.system("tests"),
+        reason="no longer needed",
+    )
+    assert world.agent(carried).status == "terminated"
+    assert world.agent(own).status == "active"
+    world.assert_sound()

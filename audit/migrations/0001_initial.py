@@ -92,7 +92,7 @@ class Migration(migrations.Migration):
                 ('payload_json', models.JSONField()),
                 ('request_id', models.TextField(default='')),
                 ('zone_seq', models.BigIntegerField(null=True)),
-                ('attempts', models.PositiveIntegerField(db_default=0, default=0)),
+                ('attempts', models.IntegerField(db_default=0, default=0)),
                 ('available_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('published_at', models.DateTimeField(null=True)),

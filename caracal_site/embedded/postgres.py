@@ -53,6 +53,10 @@ SETTINGS = {
     "maintenance_work_mem": "64MB",
     "random_page_cost": "1.1",
     "jit": "off",
+    "update_process_title": "off",
+    # Nobody replicates from here.
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
     # Full-page images follow each checkpoint: few checkpoints, less to write. The
     # wheel has no lz4, and compressing them with pglz would cost the scarce CPU.
     "max_wal_size": "2GB",

@@ -17,7 +17,7 @@ import httpx
 from django.conf import settings
 from django.db import connection
 
-from caracal_site import rates
+from caracal_site import rates, stores
 from caracal_site.asgi import application
 from caracal_site.coordinator.threads import in_db
 from caracal_site.ids import new_id
@@ -43,10 +43,11 @@ class Background:
         return self.start(work).result(PATIENCE_SECONDS)
 
     def forget_redis(self) -> None:
-        """Closes the limiter's clients; the next request opens new ones."""
+        """Closes what is connected to Redis; the next use opens new connections."""
         self.run(_forget_redis())
-        rates._sync_client().close()
-        rates._sync_client.cache_clear()
+        for client in (rates._sync_client, stores.redis_client):
+            client().close()
+            client.cache_clear()
         rates._paused_until = 0.0
 
     def stop(self) -> None:
