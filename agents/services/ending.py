@@ -16,6 +16,7 @@ from agents.events import AgentsEnded
 from agents.models import AgentSession
 from agents.rules import within_subtree
 from agents.services import capacity
+from audit import record
 from audit.events import Event
 from caracal_site import actors, database, statements
 from caracal_site.actors import COORDINATOR_ADMIN, Actor
@@ -84,6 +85,8 @@ def terminate_agent(
     agent, is_leaf = locked_leaf(actor, zone_id, agent_id)
     if agent["status"] not in ("active", "suspended"):
         return falling.Fall(zone_id=zone_id)
+    if is_leaf:
+        return _end_leaf(actor, zone_id, agent, reason)
     known = [agent_id, agent["parent_id"]] if agent["parent_id"] else [agent_id]
     return falling.carry_out(
         actor,
@@ -92,8 +95,34 @@ def terminate_agent(
         reason=reason,
         agent_ids=[agent_id],
         locked=[str(id_) for id_ in known],
-        settled=_alone(zone_id, agent) if is_leaf else None,
     )
+
+
+def _end_leaf(
+    actor: Actor, zone_id: str, agent: dict[str, object], reason: str
+) -> falling.Fall:
+    """``falling.carry_out`` for a locked agent that nothing hangs on, which is most."""
+    fall = _alone(zone_id, agent)
+    agent_id = fall.agents[0]
+    events = [headline(zone_id, agent_id, fall), *falling.announcements(fall, reason)]
+    evidence = record.prepare(actor, events, reason=reason)
+    statements.fetch_one(
+        "agents/end_leaf",
+        {
+            "id": agent_id,
+            "zone_id": zone_id,
+            "application_id": agent["application_id"],
+            "reason": reason,
+            "slot": capacity.any_slot(),
+            **evidence.parameters(),
+        },
+    )
+    record.written(evidence)
+    if agent["parent_id"]:
+        statements.execute(
+            "agents/count_child", {"id": agent["parent_id"], "change": -1}
+        )
+    return fall
 
 
 def _alone(zone_id: str, agent: dict[str, object]) -> falling.Fall:

@@ -182,6 +182,8 @@ def _spawn(
         }
     )
     record.written(evidence)
+    if parent:
+        statements.execute("agents/count_child", {"id": parent["id"], "change": 1})
     lease = timedelta(seconds=settings.SERVICE_AGENT_LEASE_SECONDS)
     return SpawnedAgent(
         agent_session_id=agent_id,
@@ -210,20 +212,29 @@ def _written(parameters: dict[str, object]) -> datetime:
 def _facts(
     actor: Actor, zone_id: str, request: SpawnRequest, subject: str
 ) -> dict[str, Any]:
-    zone_live, identity_live, agent_live, facts = statements.fetch_one(
-        "agents/spawn_facts",
-        {
-            **caller_parameters(actor),
-            "zone_id": zone_id,
-            "application_id": request.application_id,
-            "subject_session_id": subject,
-            "parent_id": request.parent_id,
-        },
+    asked: list[tuple[str, dict[str, object]]] = [
+        (
+            "agents/spawn_facts",
+            {
+                **caller_parameters(actor),
+                "zone_id": zone_id,
+                "application_id": request.application_id,
+                "subject_session_id": subject,
+            },
+        )
+    ]
+    if request.parent_id is not None:
+        named = {"zone_id": zone_id, "parent_id": request.parent_id}
+        asked.append(("agents/parent_facts", named))
+    (zone_live, identity_live, agent_live, found), *parent = statements.fetch_ones(
+        *asked
     )
     refuse_dead_caller(
         actor, zone_live=zone_live, identity_live=identity_live, agent_live=agent_live
     )
-    return cast(dict[str, Any], orjson.loads(facts))
+    facts = orjson.loads(found)
+    facts["parent"] = orjson.loads(parent[0][0]) if parent and parent[0][0] else None
+    return cast(dict[str, Any], facts)
 
 
 def _make_room(

@@ -32,10 +32,6 @@ agent AS (
     FROM application_room
     RETURNING id, spawned_at
 ),
-child AS (
-    UPDATE agent_sessions SET child_count = child_count + 1
-    WHERE id = %(parent_id)s AND EXISTS (SELECT FROM agent)
-),
 evidence_patch AS (
     SELECT jsonb_build_object('epoch', %(epoch)s::bigint) AS members
 ),

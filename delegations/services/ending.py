@@ -94,21 +94,19 @@ def carry_out(
     agent_ids: Sequence[str] = (),
     status: str = "terminated",
     locked: Sequence[str] = (),
-    settled: Fall | None = None,
 ) -> Fall:
     """Ends the given edges and agents with all that falls with them.
 
     ``headline`` makes the event the audit row is about; ``reason`` is stored on the
     given agents and told in every event; ``locked`` are agents the caller has locked
-    already, and ``settled`` is what falls when the caller has found that under lock
-    itself. Must run in a transaction. Returns an empty Fall, without evidence, when
+    already. Must run in a transaction. Returns an empty Fall, without evidence, when
     nothing was live.
     """
-    fall = settled or _settled(zone_id, edge_ids, agent_ids, frozenset(locked))
+    fall = _settled(zone_id, edge_ids, agent_ids, frozenset(locked))
     if not fall.edges and not fall.agents:
         return fall
-    announcements = [headline(fall), *_announcements(fall, reason)]
-    evidence = record.prepare(actor, announcements, reason=reason)
+    events = [headline(fall), *announcements(fall, reason)]
+    evidence = record.prepare(actor, events, reason=reason)
     _edges, _agents, epoch = statements.fetch_one(
         "delegations/end",
         {
@@ -169,7 +167,7 @@ def _lock(table: str, ids: set[str] | frozenset[str]) -> None:
         )
 
 
-def _announcements(fall: Fall, reason: str) -> Iterator[Event]:
+def announcements(fall: Fall, reason: str) -> Iterator[Event]:
     """One message for each edge, which revokes its target too when that ended."""
     gone, announced = set(fall.agents), set()
     for edge in fall.edges:
