@@ -59,6 +59,10 @@ class InvocationShape(serializers.ModelSerializer):
     class Meta:
         model = Invocation
         fields = INVOCATION
+        extra_kwargs = {
+            name: {"min_value": 0}
+            for name in ("attempts", "max_attempts", "timeout_ms")
+        }
 
 
 class ServicesViewSet(ZoneScopedViewSet):

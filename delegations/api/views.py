@@ -42,6 +42,9 @@ class DelegationShape(serializers.ModelSerializer):
     class Meta:
         model = DelegationEdge
         fields = COLUMNS
+        extra_kwargs = {
+            name: {"min_value": 0} for name in ("depth", "max_hops", "edge_version")
+        }
 
 
 class DelegationsViewSet(ZoneScopedViewSet):
