@@ -166,6 +166,7 @@ TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en-us"
 USE_I18N = False
 STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "caracal_site" / "console" / "static"]
 # Served from where the applications have them; nothing needs to be collected.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
