@@ -224,7 +224,10 @@ def _facts(
         )
     ]
     if request.parent_id is not None:
-        named = {"zone_id": zone_id, "parent_id": request.parent_id}
+        named: dict[str, object] = {
+            "zone_id": zone_id,
+            "parent_id": request.parent_id,
+        }
         asked.append(("agents/parent_facts", named))
     (zone_live, identity_live, agent_live, found), *parent = statements.fetch_ones(
         *asked
