@@ -195,14 +195,32 @@ def _facts(
             "target_id": request.target_session_id,
             "resource": request.resource,
             "identifiers": constraints.get("resources", []),
-            "broad": broad,
-            "issuer": request.issuer_application_id,
         },
     )
     refuse_dead_caller(
         actor, zone_live=zone_live, identity_live=identity_live, agent_live=agent_live
     )
-    return now, orjson.loads(facts)
+    return now, _completed(orjson.loads(facts), zone_id, request, broad)
+
+
+def _completed(
+    facts: dict[str, Any], zone_id: str, request: DelegationRequest, broad: bool
+) -> dict[str, Any]:
+    """``facts`` with what only some delegations need: what the source was given, and
+    what the issuer owns."""
+    facts["parents"], facts["issuer_scopes"] = [], []
+    source = facts["source"]
+    if source and (source["narrowed"] or request.parent_edge_id):
+        named = {"zone_id": zone_id, "source_id": request.source_session_id}
+        facts["parents"] = orjson.loads(
+            statements.fetch_one("delegations/parents", named)[0]
+        )
+    if broad:
+        named = {"zone_id": zone_id, "issuer": request.issuer_application_id}
+        facts["issuer_scopes"] = orjson.loads(
+            statements.fetch_one("delegations/issuer_scopes", named)[0]
+        )
+    return facts
 
 
 def _refuse_cycle(zone_id: str, request: DelegationRequest) -> None:

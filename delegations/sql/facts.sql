@@ -58,33 +58,6 @@ SELECT
             SELECT coalesce(json_agg(json_build_object(
                 'id', n.id, 'identifier', n.identifier, 'scopes', n.scopes, 'owner', n.owner
             ) ORDER BY n.identifier), '[]') FROM named n
-        ),
-        'issuer_scopes', (
-            -- Only a broad edge asks what the issuer owns at all.
-            SELECT coalesce(json_agg(DISTINCT scope), '[]')
-            FROM gateway_resource_bindings b
-            JOIN resources r ON r.zone_id = b.zone_id AND r.archived_at IS NULL
-                AND r.identifier = b.resource_identifier
-            CROSS JOIN LATERAL unnest(r.scopes) AS scope
-            WHERE %(broad)s AND b.zone_id = %(zone_id)s AND b.application_id = %(issuer)s
-        ),
-        'parents', (
-            SELECT coalesce(json_agg(json_build_object(
-                'id', e.id, 'root_edge_id', e.root_edge_id, 'depth', e.depth,
-                'max_hops', e.max_hops, 'resource_id', e.resource_id, 'scopes', e.scopes,
-                'constraints_json', e.constraints_json, 'expires_at', e.expires_at,
-                'resource_ids', (
-                    SELECT coalesce(json_agg(r.id), '[]') FROM resources r
-                    WHERE r.zone_id = %(zone_id)s AND r.archived_at IS NULL
-                        AND (r.id = e.resource_id OR r.identifier IN (
-                            SELECT jsonb_array_elements_text(
-                                coalesce(e.constraints_json -> 'resources', '[]'))
-                        ))
-                )
-            ) ORDER BY e.id), '[]')
-            FROM delegation_edges e
-            WHERE e.target_session_id = %(source_id)s AND e.status = 'active'
-                AND e.expires_at > now()
         )
     )::text AS facts
 FROM caller
