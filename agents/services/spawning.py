@@ -139,8 +139,7 @@ def _spawn(
     epoch = None
     edge_id = None
     if parent and (parent["narrowed"] or request.inherit_parent_edge_id):
-        edge, edge_event, epoch = _mirror(zone_id, agent_id, request, parent)
-        edge_id = edge
+        edge_id, edge_event, epoch = _mirror(zone_id, agent_id, request, parent)
         events.append(edge_event)
     depth = parent["depth"] + 1 if parent else 0
     events.insert(

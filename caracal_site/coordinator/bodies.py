@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 
 import msgspec
 import orjson
-from django.conf import settings
 from django.http import HttpRequest, QueryDict
 
 from caracal_site.api.parsers import MAX_DEPTH, loads
@@ -135,7 +134,3 @@ def _issue(message: str, prefix: tuple[str, ...]) -> Issue:
 def _kind(value: Any) -> str:
     kinds = {list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
     return kinds.get(type(value), "a number")
-
-
-def body_limit() -> int:
-    return int(settings.COORDINATOR_BODY_LIMIT_BYTES)

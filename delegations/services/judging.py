@@ -10,10 +10,8 @@ from typing import Any
 from agents.errors import OutsideAgentSubtree
 from agents.rules import within_subtree
 from caracal_site.actors import COORDINATOR_ADMIN, Actor
-from caracal_site.database import Changed
 from caracal_site.times import from_wire
 from delegations import errors, rules
-from delegations.models import DelegationEdge
 
 DELEGATE_FROM = "coordinator.delegate_from:"
 DELEGATE_TO = "coordinator.delegate_to:"
@@ -37,9 +35,16 @@ class DelegationRequest:
     ttl_seconds: int | None = None
 
 
+def acts_as_issuer(actor: Actor, application_id: str) -> bool:
+    """Owns the application, or holds ``coordinator.delegate_from:`` it."""
+    return actor.owns_application(application_id) or actor.has_scope(
+        DELEGATE_FROM + application_id
+    )
+
+
 def refuse_unpermitted(actor: Actor, request: DelegationRequest, broad: bool) -> None:
     issuer, receiver = request.issuer_application_id, request.receiver_application_id
-    if not (actor.owns_application(issuer) or actor.has_scope(DELEGATE_FROM + issuer)):
+    if not acts_as_issuer(actor, issuer):
         raise errors.IssuerOwnershipRequired
     consents = (
         receiver == issuer
@@ -79,10 +84,7 @@ def chosen_parent(
     source: dict[str, Any],
     parents: Sequence[dict[str, Any]],
 ) -> dict[str, Any] | None:
-    """The edge the new one rests on; None for a source with root authority (D10).
-
-    Raises Changed when the first edge came while the source was waited for.
-    """
+    """The edge the new one rests on; None for a source with root authority (D10)."""
     if request.parent_edge_id is not None:
         for edge in parents:
             if edge["id"] == request.parent_edge_id:
@@ -91,9 +93,6 @@ def chosen_parent(
     if not source["narrowed"]:
         return None
     if not parents:
-        live = DelegationEdge.objects.active()
-        if live.inbound_to(request.source_session_id).exists():
-            raise Changed
         raise errors.ExceedsParentAuthority("The source's own delegation has ended.")
     if len(parents) > 1:
         raise errors.ParentAmbiguous

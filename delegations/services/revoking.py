@@ -12,9 +12,8 @@ from caracal_site.actors import COORDINATOR_ADMIN, Actor
 from delegations import errors
 from delegations.events import DelegationRevoked
 from delegations.services.ending import Fall, carry_out, foresee
+from delegations.services.judging import acts_as_issuer
 from tokens.bearer import caller_parameters, refuse_dead_caller
-
-DELEGATE_FROM = "coordinator.delegate_from:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +31,7 @@ class Revocation:
 def may_revoke(actor: Actor, issuer_application_id: str) -> bool:
     return (
         actor.is_operator
-        or actor.owns_application(issuer_application_id)
-        or actor.has_scope(DELEGATE_FROM + issuer_application_id)
+        or acts_as_issuer(actor, issuer_application_id)
         or actor.has_scope(COORDINATOR_ADMIN)
     )
 
