@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import psycopg
@@ -61,12 +62,15 @@ def violated(error: IntegrityError) -> str:
     )
 
 
-def refusing(
-    error: IntegrityError, errors: Mapping[str, type[CaracalError]]
-) -> CaracalError | IntegrityError:
-    """The domain error named for the violated constraint, else ``error`` itself."""
-    kind = errors.get(violated(error))
-    return kind() if kind else error
+@contextmanager
+def refused(constraint: str, error: type[CaracalError]) -> Iterator[None]:
+    """Raises ``error`` when the block violates ``constraint``."""
+    try:
+        yield
+    except IntegrityError as violation:
+        if violated(violation) != constraint:
+            raise
+        raise error from violation
 
 
 def retried(attempt: Callable[[], T]) -> T:

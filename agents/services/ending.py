@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,6 @@ from agents.models import AgentSession
 from agents.rules import within_subtree
 from agents.services import capacity
 from audit import record
-from audit.events import Event
 from caracal_site import actors, database, statements
 from caracal_site.actors import COORDINATOR_ADMIN, Actor
 
@@ -28,11 +27,10 @@ from tokens.bearer import caller_parameters, refuse_dead_caller
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How much ended, and what happened as events for the caller's own record."""
+    """How much ended."""
 
     agents: int = 0
     edges: int = 0
-    events: list[Event] = field(default_factory=list)
 
 
 def may_manage(actor: Actor, application_id: str) -> bool:
@@ -49,29 +47,41 @@ def locked_agent(actor: Actor, zone_id: str, agent_id: str) -> dict[str, Any]:
 
     Raises AgentNotFound, ApplicationOwnershipRequired or OutsideAgentSubtree.
     """
-    return locked_leaf(actor, zone_id, agent_id)[0]
+    return _judged(
+        actor, agent_id, statements.fetch_one(*_asked(actor, zone_id, agent_id))
+    )
 
 
 def locked_leaf(
     actor: Actor, zone_id: str, agent_id: str
 ) -> tuple[dict[str, Any], bool]:
     """``locked_agent``, and whether nothing hangs on it, in one round trip."""
-    named: dict[str, object] = {"zone_id": zone_id, "id": agent_id}
-    (zone_live, identity_live, agent_live, row), (is_leaf,) = statements.fetch_ones(
-        ("agents/lock", {**caller_parameters(actor), **named}), ("agents/leaf", named)
+    row, (is_leaf,) = statements.fetch_ones(
+        _asked(actor, zone_id, agent_id),
+        ("agents/leaf", {"zone_id": zone_id, "id": agent_id}),
     )
+    return _judged(actor, agent_id, row), bool(is_leaf)
+
+
+def _asked(actor: Actor, zone_id: str, agent_id: str) -> tuple[str, dict[str, object]]:
+    named = {"zone_id": zone_id, "id": agent_id}
+    return "agents/lock", {**caller_parameters(actor), **named}
+
+
+def _judged(actor: Actor, agent_id: str, row: tuple[Any, ...]) -> dict[str, Any]:
+    zone_live, identity_live, agent_live, found = row
     refuse_dead_caller(
         actor, zone_live=zone_live, identity_live=identity_live, agent_live=agent_live
     )
-    if row is None:
+    if found is None:
         raise errors.AgentNotFound
-    agent = orjson.loads(row)
+    agent: dict[str, Any] = orjson.loads(found)
     if not may_manage(actor, agent["application_id"]):
         raise errors.ApplicationOwnershipRequired
     bound = actor.agent_session_id
     if bound and not within_subtree(bound, agent_id, agent["ancestor_ids"]):
         raise errors.OutsideAgentSubtree
-    return dict(agent), bool(is_leaf)
+    return agent
 
 
 @transaction.atomic

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 
 from agents import errors
 from agents.events import AgentResumed, AgentSuspended
@@ -16,6 +16,9 @@ from audit import record
 from caracal_site import statements
 from caracal_site.actors import Actor
 from caracal_site.database import Changed
+
+# By module, as in ``ending``.
+from delegations.services import ending as falling
 
 ROUNDS = 8
 
@@ -87,12 +90,7 @@ def _locked_tree(zone_id: str, agent_id: str, status: str) -> list[tuple[Any, ..
         wanted = {str(row[0]) for row in tree} - locked
         if not wanted:
             return tree
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT FROM agent_sessions WHERE id = ANY (%s)"
-                " ORDER BY id FOR NO KEY UPDATE",
-                [list(wanted)],
-            )
+        falling.lock_rows("agent_sessions", wanted)
         locked |= wanted
     raise Changed
 

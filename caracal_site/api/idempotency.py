@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 import orjson
 from django.db import transaction
@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from caracal_site import receipts
 from caracal_site.actors import Actor
-from caracal_site.api.renderers import _default
+from caracal_site.api.renderers import dumps
 
 
 def once(request: Request, perform: Callable[[], Response]) -> Response:
@@ -32,8 +32,6 @@ def once(request: Request, perform: Callable[[], Response]) -> Response:
             replayed["Idempotency-Replayed"] = "true"
             return replayed
         response = perform()
-        data: Any = orjson.dumps(
-            response.data, default=_default, option=orjson.OPT_PASSTHROUGH_DATETIME
-        ).decode()
-        receipts.keep(caller, route, key, fingerprint, response.status_code, data)
+        body = dumps(response.data).decode()
+        receipts.keep(caller, route, key, fingerprint, response.status_code, body)
         return response

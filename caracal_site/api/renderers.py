@@ -18,6 +18,11 @@ def _default(value: Any) -> Any:
     return str(value)
 
 
+def dumps(data: Any) -> bytes:
+    """``data`` as this API writes it."""
+    return orjson.dumps(data, default=_default, option=orjson.OPT_PASSTHROUGH_DATETIME)
+
+
 class OrjsonRenderer(BaseRenderer):
     """Renders with orjson; ``Response.data`` may hold datetimes."""
 
@@ -38,9 +43,7 @@ class OrjsonRenderer(BaseRenderer):
             response["Content-Type"] = response.content_type or JSON
         if data is None:
             return b""
-        return orjson.dumps(
-            data, default=_default, option=orjson.OPT_PASSTHROUGH_DATETIME
-        )
+        return dumps(data)
 
 
 class ProblemRenderer(OrjsonRenderer):

@@ -70,9 +70,17 @@ def test_a_violated_constraint_is_the_refusal_it_stands_for(zone: Zone) -> None:
     with pytest.raises(IntegrityError) as caught, transaction.atomic():
         Zone.objects.create(name="again", slug=zone.slug)
     assert database.violated(caught.value) == "zones_slug_live_key"
-    named = database.refusing(caught.value, {"zones_slug_live_key": ZoneNotFound})
-    assert isinstance(named, ZoneNotFound)
-    assert database.refusing(caught.value, {"another": ZoneNotFound}) is caught.value
+    with (
+        pytest.raises(ZoneNotFound),
+        database.refused("zones_slug_live_key", ZoneNotFound),
+    ):
+        raise caught.value
+    with (
+        pytest.raises(IntegrityError) as same,
+        database.refused("another", ZoneNotFound),
+    ):
+        raise caught.value
+    assert same.value is caught.value
     assert database.violated(IntegrityError("bare")) == ""
 
 

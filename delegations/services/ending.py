@@ -150,13 +150,14 @@ def _settled(
         wanted = (fall.touched | gone | (parents - gone) | set(fall.edges)) - held
         if not wanted:
             return fall
-        _lock("agent_sessions", wanted - set(fall.edges))
-        _lock("delegation_edges", wanted & set(fall.edges))
+        lock_rows("agent_sessions", wanted - set(fall.edges))
+        lock_rows("delegation_edges", wanted & set(fall.edges))
         held |= wanted
     raise Changed
 
 
-def _lock(table: str, ids: set[str] | frozenset[str]) -> None:
+def lock_rows(table: str, ids: set[str] | frozenset[str]) -> None:
+    """Locks rows of ``table`` against change, in one order everywhere."""
     if not ids:
         return
     # Id order is creation order: parents are locked before children everywhere.

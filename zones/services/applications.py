@@ -17,12 +17,12 @@ from django.db.models.functions import Now
 from audit.record import record
 from caracal_site import actors, database, sealing
 from caracal_site.actors import Actor
+from caracal_site.database import refused
 from caracal_site.errors import NoFields, ZoneNotFound
 from caracal_site.ids import new_id
 from zones import errors, events, rules
 from zones.models import Application, RegistrationMethod
 from zones.querysets import RESERVED_NAME_PREFIX
-from zones.services.conflicts import refused
 from zones.services.ending import end_applications
 from zones.services.holding import hold_zone, lock_zone
 from zones.traits import check as check_traits

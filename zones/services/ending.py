@@ -63,5 +63,5 @@ def end_acting(
         sessions=len(sessions),
         agents=ended.agents,
         delegations=ended.edges,
-        events=(*ended.events, *sessions),
+        events=tuple(sessions),
     )

@@ -12,12 +12,12 @@ from django.db.models.functions import Now
 
 from audit.record import record
 from caracal_site.actors import Actor
+from caracal_site.database import refused
 from caracal_site.errors import NoFields
 from caracal_site.locks import LockClass, lock
 from zones import errors, events, rules
 from zones.models import Provider, ProviderKind, Resource
 from zones.services import naming
-from zones.services.conflicts import refused
 from zones.services.holding import hold_zone
 
 IDENTIFIER_KEY = "providers_identifier_live_key"

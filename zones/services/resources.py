@@ -11,12 +11,12 @@ from django.db.models.functions import Now
 
 from audit.record import record
 from caracal_site.actors import Actor
+from caracal_site.database import refused
 from caracal_site.errors import NoFields
 from caracal_site.locks import LockClass, lock
 from zones import errors, events, rules
 from zones.models import OperationEnforcement, Resource
 from zones.services import bindings, naming
-from zones.services.conflicts import refused
 from zones.services.holding import (
     hold_gateway_application,
     hold_provider,

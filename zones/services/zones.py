@@ -14,6 +14,7 @@ from audit.record import record
 from caracal_site import database
 from caracal_site.actors import Actor
 from caracal_site.api.permissions import authorise
+from caracal_site.database import refused
 from caracal_site.errors import NoFields
 from caracal_site.locks import LockClass
 from delegations.models import GraphEpoch
@@ -26,7 +27,6 @@ from zones.querysets import (
     ApplicationQuerySet,
 )
 from zones.services import naming
-from zones.services.conflicts import refused
 from zones.services.ending import end_acting, end_applications
 from zones.services.holding import lock_zone
 
