@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 DEFAULT_HOPS = 1
 
@@ -79,8 +79,7 @@ def mirrored_hops(parent_hops: int) -> int:
 # --- what ends when something ends ---------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
+class Edge(NamedTuple):
     """A live edge as the collapse sees it."""
 
     id: str
@@ -91,14 +90,15 @@ class Edge:
     justifies: bool = True  # False once past its expiry: in the way of nothing
 
 
-@dataclass(frozen=True, slots=True)
-class Agent:
-    """A live agent session as the collapse sees it."""
+class Agent(NamedTuple):
+    """A live agent session as the collapse sees it, and what its end has to tell."""
 
     id: str
     parent: str | None
     application: str
     ancestors: tuple[str, ...] = ()
+    subject_session: str = ""
+    transition: int = 0
 
 
 @dataclass(slots=True)

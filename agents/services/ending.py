@@ -19,6 +19,7 @@ from agents.services import capacity
 from audit import record
 from caracal_site import actors, database, statements
 from caracal_site.actors import COORDINATOR_ADMIN, Actor
+from delegations.rules import Agent
 
 # Each of the two packages needs the other: by module, so that either may come first.
 from delegations.services import ending as falling
@@ -135,19 +136,17 @@ def _end_leaf(
     return fall
 
 
-def _alone(zone_id: str, agent: dict[str, object]) -> falling.Fall:
+def _alone(zone_id: str, agent: dict[str, Any]) -> falling.Fall:
     """The fall of an agent that nothing hangs on."""
-    columns = (
-        "id",
-        "parent_id",
-        "application_id",
-        "ancestor_ids",
-        "subject_session_id",
-        "transition",
+    row = Agent(
+        agent["id"],
+        agent["parent_id"],
+        agent["application_id"],
+        tuple(agent["ancestor_ids"]),
+        agent["subject_session_id"],
+        agent["transition"],
     )
-    agent_id = str(agent["id"])
-    row = [agent[column] for column in columns]
-    return falling.Fall(zone_id=zone_id, agents=(agent_id,), agent_rows={agent_id: row})
+    return falling.Fall(zone_id=zone_id, agents=(row.id,), agent_rows={row.id: row})
 
 
 def preview_termination(*, zone_id: str, agent_ids: Sequence[str]) -> falling.Fall:

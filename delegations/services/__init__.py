@@ -8,7 +8,6 @@ from delegations.services.expiring import expire_due_edges
 from delegations.services.judging import DelegationRequest
 from delegations.services.revoking import (
     Revocation,
-    preview_revocation,
     revoke_delegation,
 )
 
@@ -18,6 +17,5 @@ __all__ = [
     "Revocation",
     "create_delegation",
     "expire_due_edges",
-    "preview_revocation",
     "revoke_delegation",
 ]

@@ -10,9 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-import orjson
 from django.db import connection
 
 from agents.events import AgentTerminated
@@ -24,6 +22,7 @@ from caracal_site.actors import Actor
 from caracal_site.database import Changed
 from delegations import rules
 from delegations.events import EdgeEnded
+from delegations.services.reaching import Reached, reach
 
 ROUNDS = 8
 REVOKED = "delegation_revoked"
@@ -33,8 +32,8 @@ REVOKED = "delegation_revoked"
 class Fall:
     """What ends together: a preview, or the record of what was done.
 
-    ``agents`` and ``edges`` are ids in the order they fall; ``agent_rows`` holds
-    (id, parent, application, ancestors, subject session, transition) by id.
+    ``agents`` and ``edges`` are ids in the order they fall; the rows, by id, hold these
+    and what was looked at besides.
     """
 
     zone_id: str
@@ -43,44 +42,50 @@ class Fall:
     invocations: tuple[str, ...] = ()
     touched: frozenset[str] = frozenset()
     edge_rows: Mapping[str, rules.Edge] = field(default_factory=dict)
-    agent_rows: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    agent_rows: Mapping[str, rules.Agent] = field(default_factory=dict)
     epoch: int | None = None
 
     @property
     def subject_sessions(self) -> list[str]:
         """The distinct subject sessions of the agents that end."""
-        return sorted({self.agent_rows[agent][4] for agent in self.agents})
+        return sorted({self.agent_rows[agent].subject_session for agent in self.agents})
 
 
 def foresee(
     zone_id: str, *, edge_ids: Sequence[str] = (), agent_ids: Sequence[str] = ()
 ) -> Fall:
     """What would end with these edges and agents, as things stand."""
-    agents_json, edges_json, invocations_json = statements.fetch_one(
-        "delegations/reach",
-        {"zone_id": zone_id, "edge_ids": list(edge_ids), "agent_ids": list(agent_ids)},
-    )
-    agent_rows = {row[0]: row for row in orjson.loads(agents_json)}
-    edges = {row[0]: rules.Edge(*row) for row in orjson.loads(edges_json)}
-    agents = [
-        rules.Agent(row[0], row[1], row[2], tuple(row[3]))
-        for row in agent_rows.values()
-    ]
+    reached = reach(zone_id, edge_ids=edge_ids, agent_ids=agent_ids)
+    return fall_of(zone_id, reached, edge_ids=edge_ids, agent_ids=agent_ids)
+
+
+def fall_of(
+    zone_id: str,
+    reached: Reached,
+    *,
+    edge_ids: Sequence[str] = (),
+    agent_ids: Sequence[str] = (),
+) -> Fall:
+    """What of the reached falls with these edges and agents."""
     fallen = rules.collapse(
-        edges.values(), agents, ended_edges=edge_ids, ended_agents=agent_ids
+        reached.edges.values(),
+        reached.agents.values(),
+        ended_edges=edge_ids,
+        ended_agents=agent_ids,
     )
     gone = set(fallen.agents)
-    open_calls = orjson.loads(invocations_json)
     return Fall(
         zone_id=zone_id,
         edges=tuple(fallen.edges),
         agents=tuple(fallen.agents),
         invocations=tuple(
-            row[0] for row in open_calls if row[1] in gone or row[2] in gone
+            invocation
+            for invocation, ends in reached.invocations.items()
+            if not gone.isdisjoint(ends)
         ),
         touched=frozenset(fallen.touched),
-        edge_rows=edges,
-        agent_rows=agent_rows,
+        edge_rows=reached.edges,
+        agent_rows=reached.agents,
     )
 
 
@@ -143,9 +148,7 @@ def _settled(
         fall = foresee(zone_id, edge_ids=edge_ids, agent_ids=agent_ids)
         gone = set(fall.agents)
         parents = {
-            row[1]
-            for row in (fall.agent_rows[agent] for agent in gone)
-            if row[1] is not None
+            parent for agent in gone if (parent := fall.agent_rows[agent].parent)
         }
         wanted = (fall.touched | gone | (parents - gone) | set(fall.edges)) - held
         if not wanted:
@@ -186,8 +189,8 @@ def announcements(fall: Fall, reason: str) -> Iterator[Event]:
         yield AgentTerminated(
             zone_id=fall.zone_id,
             entity_id=agent,
-            parent_id=row[1],
-            transition=row[5] + 1,
+            parent_id=row.parent,
+            transition=row.transition + 1,
             reason=reason,
             is_announced=agent in announced,
         )
@@ -202,15 +205,15 @@ def _agent_parameters(
     per_application: Counter[str] = Counter()
     for agent in fall.agents:
         row = fall.agent_rows[agent]
-        per_application[row[2]] += 1
+        per_application[row.application] += 1
         if agent in given:
             statuses.append(status)
             reasons.append(reason)
         else:
             statuses.append("terminated")
-            reasons.append("parent_terminated" if row[1] in gone else REVOKED)
-        if row[1] is not None and row[1] not in gone:
-            surviving_parents[row[1]] += 1
+            reasons.append("parent_terminated" if row.parent in gone else REVOKED)
+        if row.parent is not None and row.parent not in gone:
+            surviving_parents[row.parent] += 1
     parents = sorted(surviving_parents)
     return {
         "agent_ids": list(fall.agents),

@@ -1,69 +1,67 @@
--- Everything that could fall with the given edges and agents: edges made below an edge,
--- the target of an edge, the subtree of an agent and the edges from it. An upper bound;
--- the rules decide what of it really falls, which is why the live edges into every
--- agent reached come along. UNION keeps (kind, id) distinct, so the walk is linear in
--- what it reaches and needs no depth limit. Indexes: delegation_edges_lineage,
--- _outbound, _inbound and agent_sessions_children.
-WITH RECURSIVE reach (kind, id) AS (
-    (
-        SELECT 'edge', e.id FROM delegation_edges e
-        WHERE e.id = ANY (%(edge_ids)s) AND e.zone_id = %(zone_id)s AND e.status = 'active'
-        UNION ALL
-        SELECT 'agent', a.id FROM agent_sessions a
-        WHERE a.id = ANY (%(agent_ids)s) AND a.zone_id = %(zone_id)s
-            AND a.status IN ('active', 'suspended')
-    )
+-- One round of everything that could fall with the given edges and agents: the edges made
+-- below an edge, their targets, and the edges from and to each of these agents. What the
+-- next round starts from: the agents' children, and edges that leave an agent without being
+-- ``expanded`` here. An upper bound; the rules decide what of it really falls, which is why
+-- the live edges into every agent come along. The walk goes down trees, so it is linear,
+-- and everything else is a few index scans for all agents together. Indexes: primary keys,
+-- delegation_edges_lineage, _outbound, _inbound, agent_sessions_children and those of
+-- invocations by session.
+WITH RECURSIVE
+lineage AS (
+    SELECT id, target_session_id FROM delegation_edges
+    WHERE id = ANY (%(edge_ids)s) AND zone_id = %(zone_id)s AND status = 'active'
     UNION
-    SELECT next.kind, next.id
-    FROM reach
-    CROSS JOIN LATERAL (
-        SELECT 'edge' AS kind, e.id FROM delegation_edges e
-        WHERE reach.kind = 'edge' AND e.parent_edge_id = reach.id AND e.status = 'active'
-        UNION ALL
-        SELECT 'agent', a.id FROM delegation_edges e
-        JOIN agent_sessions a
-            ON a.id = e.target_session_id AND a.status IN ('active', 'suspended')
-        WHERE reach.kind = 'edge' AND e.id = reach.id
-        UNION ALL
-        SELECT 'agent', a.id FROM agent_sessions a
-        WHERE reach.kind = 'agent' AND a.parent_id = reach.id
-            AND a.status IN ('active', 'suspended')
-        UNION ALL
-        SELECT 'edge', e.id FROM delegation_edges e
-        WHERE reach.kind = 'agent' AND e.source_session_id = reach.id
-            AND e.status = 'active'
-    ) AS next
+    SELECT e.id, e.target_session_id
+    FROM lineage JOIN delegation_edges e
+        ON e.parent_edge_id = lineage.id AND e.status = 'active'
 ),
 agents AS (
-    SELECT a.id, a.parent_id, a.application_id, a.ancestor_ids, a.subject_session_id, a.depth,
-        a.transition
-    FROM reach JOIN agent_sessions a ON a.id = reach.id
-    WHERE reach.kind = 'agent'
+    SELECT id, parent_id, application_id, ancestor_ids, subject_session_id, transition
+    FROM agent_sessions
+    WHERE id = ANY (
+            %(agent_ids)s::text[] || ARRAY(SELECT target_session_id FROM lineage)
+        )
+        AND zone_id = %(zone_id)s AND status IN ('active', 'suspended')
 ),
+reached AS (SELECT ARRAY(SELECT id FROM agents) AS ids),
 edges AS (
-    SELECT id FROM reach WHERE kind = 'edge'
+    SELECT id FROM lineage
     UNION
-    SELECT e.id FROM agents a
-    JOIN delegation_edges e ON e.target_session_id = a.id AND e.status = 'active'
+    SELECT id FROM delegation_edges
+    WHERE target_session_id = ANY ((SELECT ids FROM reached)::text[]) AND status = 'active'
+    UNION
+    SELECT id FROM delegation_edges
+    WHERE source_session_id = ANY ((SELECT ids FROM reached)::text[]) AND status = 'active'
+),
+agent_columns AS (
+    SELECT array_agg(id) AS ids, array_agg(parent_id) AS parents,
+        array_agg(application_id) AS applications,
+        array_agg(array_to_string(ancestor_ids, ',')) AS ancestors,
+        array_agg(subject_session_id) AS subjects, array_agg(transition) AS transitions
+    FROM agents
+),
+edge_columns AS (
+    SELECT array_agg(id) AS ids, array_agg(source_session_id) AS sources,
+        array_agg(target_session_id) AS targets, array_agg(parent_edge_id) AS parents,
+        array_agg(issuer_application_id) AS issuers,
+        array_agg(expires_at > now()) AS justify
+    FROM delegation_edges WHERE id = ANY (ARRAY(SELECT id FROM edges))
 )
 SELECT
-    coalesce((
-        SELECT json_agg(json_build_array(
-            a.id, a.parent_id, a.application_id, a.ancestor_ids, a.subject_session_id,
-            a.transition
-        ) ORDER BY a.id) FROM agents a
-    ), '[]')::text AS agents,
-    coalesce((
-        SELECT json_agg(json_build_array(
-            e.id, e.source_session_id, e.target_session_id, e.parent_edge_id,
-            e.issuer_application_id, e.expires_at > now()
-        ) ORDER BY e.id) FROM edges JOIN delegation_edges e ON e.id = edges.id
-    ), '[]')::text AS edges,
-    coalesce((
-        SELECT json_agg(json_build_array(i.id, i.source_session_id, i.target_session_id))
-        FROM agent_invocations i
-        WHERE i.zone_id = %(zone_id)s
-            AND i.status IN ('pending', 'running', 'cancel_requested')
-            AND (i.source_session_id IN (SELECT id FROM agents)
-                OR i.target_session_id IN (SELECT id FROM agents))
-    ), '[]')::text AS invocations
+    a.ids, a.parents, a.applications, a.ancestors, a.subjects, a.transitions,
+    e.ids, e.sources, e.targets, e.parents, e.issuers, e.justify,
+    ARRAY(SELECT id FROM lineage) AS expanded,
+    ARRAY(
+        SELECT id FROM agent_sessions
+        WHERE parent_id = ANY ((SELECT ids FROM reached)::text[])
+            AND status IN ('active', 'suspended')
+    ) AS children,
+    (
+        SELECT coalesce(json_agg(json_build_array(id, source_session_id, target_session_id)
+            ORDER BY id), '[]')::text
+        FROM agent_invocations
+        WHERE status IN ('pending', 'running', 'cancel_requested')
+            AND (source_session_id = ANY ((SELECT ids FROM reached)::text[])
+                OR target_session_id = ANY ((SELECT ids FROM reached)::text[]))
+    ) AS invocations
+FROM agent_columns a, edge_columns e

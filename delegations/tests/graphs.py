@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 
 from django.utils import timezone
@@ -97,8 +97,7 @@ def stored(graph: Graph, session: Session) -> Graph:
     """The graph as rows of the session's zone, under ids of the database's kind."""
     ids = {item.id: new_id() for item in (*graph.agents, *graph.edges)}
     agents = tuple(
-        replace(
-            agent,
+        agent._replace(
             id=ids[agent.id],
             parent=ids[agent.parent] if agent.parent else None,
             ancestors=tuple(ids[ancestor] for ancestor in agent.ancestors),
@@ -106,8 +105,7 @@ def stored(graph: Graph, session: Session) -> Graph:
         for agent in graph.agents
     )
     edges = tuple(
-        replace(
-            edge,
+        edge._replace(
             id=ids[edge.id],
             source=ids[edge.source],
             target=ids[edge.target],
