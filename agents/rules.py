@@ -85,6 +85,13 @@ def _parent_refusal(
     return None
 
 
+def lifetime(lifecycle: str, ttl_seconds: int | None) -> int | None:
+    """How many seconds an agent lives; None without end. A task always has an end."""
+    if ttl_seconds is None and lifecycle == "task":
+        return DEFAULT_TASK_TTL_SECONDS
+    return ttl_seconds
+
+
 def within_subtree(
     root_id: str, agent_id: str | None, ancestor_ids: Sequence[str]
 ) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -18,6 +20,7 @@ from audit.events import Event
 from caracal_site import statements
 from caracal_site.actors import Actor
 from caracal_site.database import DIVISION_BY_ZERO, Changed, sqlstate
+from caracal_site.errors import CaracalError
 from caracal_site.ids import new_id
 from delegations.errors import ExceedsParentAuthority, ParentAmbiguous
 from delegations.events import DelegationCreated
@@ -50,9 +53,25 @@ class SpawnedAgent:
     subject_session_id: str
     depth: int
     ttl_seconds: int | None
-    spawned_at: datetime
-    heartbeat_deadline_at: datetime | None
     delegation_edge_id: str | None
+    spawned_at: datetime | None = None  # None until it has been written
+
+    @property
+    def heartbeat_deadline_at(self) -> datetime | None:
+        if self.spawned_at is None or self.request.lifecycle != "service":
+            return None
+        return self.spawned_at + timedelta(seconds=settings.SERVICE_AGENT_LEASE_SECONDS)
+
+    def event(self) -> AgentSpawned:
+        return AgentSpawned(
+            zone_id=self.zone_id,
+            entity_id=self.agent_session_id,
+            parent_id=self.request.parent_id,
+            application_id=self.request.application_id,
+            subject_session_id=self.subject_session_id,
+            lifecycle=self.request.lifecycle,
+            depth=self.depth,
+        )
 
     def as_json(self) -> dict[str, Any]:
         request = self.request
@@ -80,6 +99,27 @@ class NoRoom(Exception):
     """A capacity slot is full, stale or closed: to be tried again with all locked."""
 
 
+# What a root agent's spawn mostly finds: ``agents/spawn_at_once`` does nothing unless
+# the database agrees.
+USUAL_FACTS = {
+    "application": {"registration_method": "managed", "has_live_agent": False},
+    "subject_session_usable": True,
+    "parent": None,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a new agent goes: its id, its slot of the room, and what narrows it."""
+
+    agent_id: str = field(default_factory=new_id)
+    slot: int = field(default_factory=capacity.any_slot)
+    application_cap: int
+    parent: dict[str, Any] | None = None
+    edge_id: str | None = None
+    epoch: int | None = None
+
+
 def spawn_agent(actor: Actor, *, zone_id: str, request: SpawnRequest) -> SpawnedAgent:
     """Spawns one agent. Raises the refusals of ``agents.errors`` and, for a parent
     without live authority, those of ``delegations.errors``."""
@@ -90,9 +130,7 @@ def spawn_agent(actor: Actor, *, zone_id: str, request: SpawnRequest) -> Spawned
         raise errors.SubjectSessionRequired
     try:
         if request.parent_id is None and not connection.in_atomic_block:
-            # Nothing is locked for a root agent, and the one statement that writes is a
-            # transaction of its own: BEGIN and COMMIT would double the round trips.
-            return _spawn(actor, zone_id, request, subject, exclusively=False)
+            return _spawn_root(actor, zone_id, request, subject)
         with transaction.atomic():
             return _spawn(actor, zone_id, request, subject, exclusively=False)
     except NoRoom:
@@ -100,6 +138,18 @@ def spawn_agent(actor: Actor, *, zone_id: str, request: SpawnRequest) -> Spawned
         _sweep(zone_id)
         with transaction.atomic():
             return _spawn(actor, zone_id, request, subject, exclusively=True)
+
+
+def _spawn_root(
+    actor: Actor, zone_id: str, request: SpawnRequest, subject: str
+) -> SpawnedAgent:
+    # Nothing is locked for a root agent, so the statement that writes can be a
+    # transaction of its own, and mostly the only round trip.
+    if _refusal(actor, request, USUAL_FACTS) is None:
+        place = Place(application_cap=settings.MAX_AGENTS_PER_APP)
+        with suppress(NoRoom):
+            return _insert(actor, zone_id, request, subject, place, [], at_once=True)
+    return _spawn(actor, zone_id, request, subject, exclusively=False)
 
 
 @transaction.atomic
@@ -119,7 +169,30 @@ def _spawn(
     exclusively: bool,
 ) -> SpawnedAgent:
     facts = _facts(actor, zone_id, request, subject)
-    refusal = rules.spawn_refusal(
+    refusal = _refusal(actor, request, facts)
+    if refusal:
+        raise refusal
+    parent = facts["parent"]
+    dynamic = facts["application"]["registration_method"] == "dcr"
+    cap = 1 if dynamic else settings.MAX_AGENTS_PER_APP
+    place = Place(application_cap=cap, parent=parent)
+    if exclusively:
+        _make_room(zone_id, request.application_id, place)
+    events: list[Event] = []
+    if parent and (parent["narrowed"] or request.inherit_parent_edge_id):
+        edge_id, edge_event, epoch = _mirror(zone_id, place.agent_id, request, parent)
+        place = replace(place, edge_id=edge_id, epoch=epoch)
+        events.append(edge_event)
+    spawned = _insert(actor, zone_id, request, subject, place, events)
+    if parent:
+        statements.execute("agents/count_child", {"id": parent["id"], "change": 1})
+    return spawned
+
+
+def _refusal(
+    actor: Actor, request: SpawnRequest, facts: Mapping[str, Any]
+) -> CaracalError | None:
+    return rules.spawn_refusal(
         actor,
         lifecycle=request.lifecycle,
         application_id=request.application_id,
@@ -127,80 +200,70 @@ def _spawn(
         facts=facts,
         limits=rules.Limits(settings.MAX_CHILDREN, settings.MAX_DEPTH),
     )
-    if refusal:
-        raise refusal
-    agent_id, parent = new_id(), facts["parent"]
-    slot = capacity.any_slot()
-    dynamic = facts["application"]["registration_method"] == "dcr"
-    application_cap = 1 if dynamic else settings.MAX_AGENTS_PER_APP
-    if exclusively:
-        _make_room(zone_id, request.application_id, slot, application_cap)
-    events: list[Event] = []
-    epoch = None
-    edge_id = None
-    if parent and (parent["narrowed"] or request.inherit_parent_edge_id):
-        edge_id, edge_event, epoch = _mirror(zone_id, agent_id, request, parent)
-        events.append(edge_event)
-    depth = parent["depth"] + 1 if parent else 0
-    events.insert(
-        0,
-        AgentSpawned(
-            zone_id=zone_id,
-            entity_id=agent_id,
-            parent_id=request.parent_id,
-            application_id=request.application_id,
-            subject_session_id=subject,
-            lifecycle=request.lifecycle,
-            depth=depth,
-        ),
-    )
-    ttl = request.ttl_seconds
-    if ttl is None and request.lifecycle == "task":
-        ttl = rules.DEFAULT_TASK_TTL_SECONDS
-    evidence = record.prepare(actor, events, is_one_statement=True)
-    now = _written(
-        {
-            "id": agent_id,
-            "zone_id": zone_id,
-            "application_id": request.application_id,
-            "parent_id": request.parent_id,
-            "ancestor_ids": [*parent["ancestor_ids"], parent["id"]] if parent else [],
-            "subject_session_id": subject,
-            "lifecycle": request.lifecycle,
-            "depth": depth,
-            "labels": list(request.labels),
-            "narrowed": edge_id is not None,
-            "ttl_seconds": ttl,
-            "metadata": orjson.dumps(request.metadata).decode(),
-            "lease_seconds": settings.SERVICE_AGENT_LEASE_SECONDS,
-            "slot": slot,
-            "zone_cap": settings.MAX_AGENTS_PER_ZONE,
-            "application_cap": application_cap,
-            "epoch": epoch,
-            **evidence.parameters(),
-        }
-    )
-    record.written(evidence)
-    if parent:
-        statements.execute("agents/count_child", {"id": parent["id"], "change": 1})
-    lease = timedelta(seconds=settings.SERVICE_AGENT_LEASE_SECONDS)
-    return SpawnedAgent(
-        agent_session_id=agent_id,
+
+
+def _insert(
+    actor: Actor,
+    zone_id: str,
+    request: SpawnRequest,
+    subject: str,
+    place: Place,
+    events: Sequence[Event],
+    *,
+    at_once: bool = False,
+) -> SpawnedAgent:
+    """Takes the room, writes agent and evidence. ``at_once`` only when the facts are
+    the usual ones. Raises NoRoom."""
+    parent = place.parent
+    spawned = SpawnedAgent(
+        agent_session_id=place.agent_id,
         zone_id=zone_id,
         request=request,
         subject_session_id=subject,
-        depth=depth,
-        ttl_seconds=ttl,
-        spawned_at=now,
-        heartbeat_deadline_at=now + lease if request.lifecycle == "service" else None,
-        delegation_edge_id=edge_id,
+        depth=parent["depth"] + 1 if parent else 0,
+        ttl_seconds=rules.lifetime(request.lifecycle, request.ttl_seconds),
+        delegation_edge_id=place.edge_id,
     )
+    evidence = record.prepare(actor, [spawned.event(), *events], is_one_statement=True)
+    named = _columns(spawned, place) | evidence.parameters()
+    if at_once:
+        spawned_at = _written(
+            "agents/spawn_at_once", {**named, **caller_parameters(actor)}
+        )
+    else:
+        spawned_at = _written("agents/spawn", named)
+    record.written(evidence)
+    return replace(spawned, spawned_at=spawned_at)
 
 
-def _written(parameters: dict[str, object]) -> datetime:
+def _columns(spawned: SpawnedAgent, place: Place) -> dict[str, object]:
+    """The parameters of ``agents/spawn`` besides the evidence."""
+    request, parent = spawned.request, place.parent
+    return {
+        "id": spawned.agent_session_id,
+        "zone_id": spawned.zone_id,
+        "application_id": request.application_id,
+        "parent_id": request.parent_id,
+        "ancestor_ids": [*parent["ancestor_ids"], parent["id"]] if parent else [],
+        "subject_session_id": spawned.subject_session_id,
+        "lifecycle": request.lifecycle,
+        "depth": spawned.depth,
+        "labels": list(request.labels),
+        "narrowed": place.edge_id is not None,
+        "ttl_seconds": spawned.ttl_seconds,
+        "metadata": orjson.dumps(request.metadata).decode(),
+        "lease_seconds": settings.SERVICE_AGENT_LEASE_SECONDS,
+        "slot": place.slot,
+        "zone_cap": settings.MAX_AGENTS_PER_ZONE,
+        "application_cap": place.application_cap,
+        "epoch": place.epoch,
+    }
+
+
+def _written(statement: str, parameters: dict[str, object]) -> datetime:
     """Runs the statement that spawns; the time it did. Raises NoRoom."""
     try:
-        spawned_at, _ = statements.fetch_one("agents/spawn", parameters)
+        spawned_at, _ = statements.fetch_one(statement, parameters)
     except DataError as error:
         if sqlstate(error) == DIVISION_BY_ZERO:
             raise NoRoom from None
@@ -239,12 +302,12 @@ def _facts(
     return cast(dict[str, Any], facts)
 
 
-def _make_room(
-    zone_id: str, application_id: str, slot: int, application_cap: int
-) -> None:
-    if not capacity.make_room(zone_id, cap=settings.MAX_AGENTS_PER_ZONE, slot=slot):
+def _make_room(zone_id: str, application_id: str, place: Place) -> None:
+    cap = settings.MAX_AGENTS_PER_ZONE
+    if not capacity.make_room(zone_id, cap=cap, slot=place.slot):
         raise errors.ZoneLimitExceeded
-    if not capacity.make_room(application_id, cap=application_cap, slot=slot):
+    cap = place.application_cap
+    if not capacity.make_room(application_id, cap=cap, slot=place.slot):
         raise errors.ApplicationLimitExceeded
 
 

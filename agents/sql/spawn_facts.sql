@@ -22,10 +22,7 @@ SELECT
                 AND a.archived_at IS NULL AND (a.expires_at IS NULL OR a.expires_at > now())
         ),
         'subject_session_usable', EXISTS (
-            SELECT FROM sessions s
-            WHERE s.id = %(subject_session_id)s AND s.zone_id = %(zone_id)s
-                AND s.status = 'active' AND s.expires_at > now()
-                AND s.client_id = %(caller_client)s
+            -- include: agents/usable_subject
         )
     )::text AS facts
 FROM caller
