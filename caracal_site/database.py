@@ -7,7 +7,13 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import psycopg
-from django.db import DatabaseError, IntegrityError, InterfaceError, OperationalError
+from django.db import (
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+)
 from psycopg_pool import PoolTimeout
 
 from caracal_site.errors import (
@@ -71,6 +77,18 @@ def refused(constraint: str, error: type[CaracalError]) -> Iterator[None]:
         if violated(violation) != constraint:
             raise
         raise error from violation
+
+
+@contextmanager
+def undone(error: type[Exception]) -> Iterator[None]:
+    """Raises ``error`` when a statement undid itself by a division by zero, which is
+    how one that is a whole transaction takes back all it has written."""
+    try:
+        yield
+    except DataError as failure:
+        if sqlstate(failure) != DIVISION_BY_ZERO:
+            raise
+        raise error from None
 
 
 def retried(attempt: Callable[[], T]) -> T:

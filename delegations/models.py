@@ -24,7 +24,8 @@ class DelegationEdge(models.Model):
     expires no later; ``depth`` is its distance from ``root_edge_id`` in that lineage
     and ``max_hops`` how many further links, this one included, may follow;
     ``edge_version`` grows with every change of ``status``. Revocation follows lineage
-    (D12).
+    (D12). The statements that write an edge lock both its ends and its parent edge, so
+    no constraint of the database looks for them again.
     """
 
     id = PrimaryIdField()
@@ -39,12 +40,14 @@ class DelegationEdge(models.Model):
         "agents.AgentSession",
         models.PROTECT,
         related_name="outbound_edges",
+        db_constraint=False,
         db_index=False,
     )
     target_session = models.ForeignKey(
         "agents.AgentSession",
         models.PROTECT,
         related_name="inbound_edges",
+        db_constraint=False,
         db_index=False,
     )
     issuer_application = models.ForeignKey(
@@ -62,7 +65,12 @@ class DelegationEdge(models.Model):
         db_index=False,
     )
     parent_edge = models.ForeignKey(
-        "self", models.PROTECT, null=True, related_name="child_edges", db_index=False
+        "self",
+        models.PROTECT,
+        null=True,
+        related_name="child_edges",
+        db_constraint=False,
+        db_index=False,
     )
     root_edge_id = models.CharField(max_length=128, db_collation="C")
     depth = models.SmallIntegerField(default=0)

@@ -10,16 +10,16 @@ from typing import Any, cast
 
 import orjson
 from django.conf import settings
-from django.db import DataError, connection, transaction
+from django.db import connection, transaction
 
 from agents import errors, rules
 from agents.events import AgentSpawned
 from agents.services import capacity
 from audit import record
 from audit.events import Event
-from caracal_site import statements
+from caracal_site import database, statements
 from caracal_site.actors import Actor
-from caracal_site.database import DIVISION_BY_ZERO, Changed, sqlstate
+from caracal_site.database import Changed
 from caracal_site.errors import CaracalError
 from caracal_site.ids import new_id
 from delegations.errors import ExceedsParentAuthority, ParentAmbiguous
@@ -262,12 +262,8 @@ def _columns(spawned: SpawnedAgent, place: Place) -> dict[str, object]:
 
 def _written(statement: str, parameters: dict[str, object]) -> datetime:
     """Runs the statement that spawns; the time it did. Raises NoRoom."""
-    try:
+    with database.undone(NoRoom):
         spawned_at, _ = statements.fetch_one(statement, parameters)
-    except DataError as error:
-        if sqlstate(error) == DIVISION_BY_ZERO:
-            raise NoRoom from None
-        raise
     return cast(datetime, spawned_at)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,7 @@ import orjson
 from django.db import transaction
 
 from audit import record
-from caracal_site import locks, statements
+from caracal_site import database, locks, statements
 from caracal_site.actors import Actor
 from caracal_site.database import Changed
 from caracal_site.ids import new_id
@@ -39,7 +39,17 @@ class CreatedDelegation:
     created_at: datetime
     max_hops: int
     broad: bool
-    parents_considered: tuple[str, ...] = field(default=())
+    parents_considered: tuple[str, ...] = ()
+
+    def event(self) -> DelegationCreated:
+        return DelegationCreated(
+            zone_id=self.zone_id,
+            entity_id=self.delegation_edge_id,
+            source_session_id=self.request.source_session_id,
+            target_session_id=self.request.target_session_id,
+            parent_edge_id=self.parent_edge_id,
+            scopes=self.request.scopes,
+        )
 
     def as_json(self) -> dict[str, Any]:
         request = self.request
@@ -99,25 +109,36 @@ def create_delegation(
     judging.refuse_unpermitted(actor, request, broad)
     if broad:
         constraints.setdefault("broad_reason", typed.BROAD_REASON)
-    return _create(actor, zone_id, request, constraints, broad)
+    now, facts = _facts(actor, zone_id, request, constraints)
+    judging.refuse_endpoints(actor, request, facts)
+    if not (facts["source"]["narrowed"] or request.parent_edge_id):
+        # Without a transaction: a source with root authority rests on nothing but
+        # itself, and the one statement that writes looks at that again.
+        return _create(actor, zone_id, request, constraints, broad, now, facts, [])
+    with transaction.atomic():
+        # Whether the parent edge is still the one, and whether a cycle closes, is
+        # asked under locks.
+        statements.fetch_one("delegations/hold", _ends(zone_id, request))
+        parents = _parents(zone_id, request)
+        return _create(actor, zone_id, request, constraints, broad, now, facts, parents)
 
 
-@transaction.atomic
 def _create(
     actor: Actor,
     zone_id: str,
     request: DelegationRequest,
     constraints: dict[str, Any],
     broad: bool,
+    now: datetime,
+    facts: dict[str, Any],
+    parents: list[dict[str, Any]],
 ) -> CreatedDelegation:
-    now, facts = _facts(actor, zone_id, request, constraints, broad)
-    judging.refuse_endpoints(actor, request, facts)
-    parent = judging.chosen_parent(request, facts["source"], facts["parents"])
+    parent = judging.chosen_parent(request, facts["source"], parents)
     resources = judging.resources(request, constraints, facts, owned=parent is None)
     # A broad edge below another is held to its parent's scopes alone.
     if not (broad and parent):
-        judging.refuse_undeclared(request, resources, facts, broad)
-    edge_id = new_id()
+        declared = _issuer_scopes(zone_id, request) if broad else None
+        judging.refuse_undeclared(request, resources, declared)
     max_hops = constraints.get("max_hops", rules.DEFAULT_HOPS)
     expires_at = judging.expiry(now, request, constraints, parent)
     if parent is not None:
@@ -126,45 +147,14 @@ def _create(
         )
     if expires_at <= now:
         raise errors.ExceedsParentAuthority if parent is not None else errors.Expired
-    if facts["source"]["narrowed"]:
+    narrowed = bool(facts["source"]["narrowed"])
+    if narrowed:
         _refuse_cycle(zone_id, request)
     single = next(
         (r for r in resources if request.resource in (r["id"], r["identifier"])), None
     )
-    event = DelegationCreated(
-        zone_id=zone_id,
-        entity_id=edge_id,
-        source_session_id=request.source_session_id,
-        target_session_id=request.target_session_id,
-        parent_edge_id=parent["id"] if parent else None,
-        scopes=request.scopes,
-    )
-    evidence = record.prepare(actor, event)
-    (created,) = statements.fetch_one(
-        "delegations/create",
-        {
-            "id": edge_id,
-            "zone_id": zone_id,
-            "source_id": request.source_session_id,
-            "target_id": request.target_session_id,
-            "issuer": request.issuer_application_id,
-            "receiver": request.receiver_application_id,
-            "parent_edge_id": parent["id"] if parent else None,
-            "root_edge_id": parent["root_edge_id"] if parent else edge_id,
-            "depth": parent["depth"] + 1 if parent else 0,
-            "max_hops": max_hops,
-            "resource_id": single["id"] if single else None,
-            "scopes": list(request.scopes),
-            "constraints": orjson.dumps(constraints).decode(),
-            "expires_at": expires_at,
-            **evidence.parameters(),
-        },
-    )
-    if not created:
-        raise Changed
-    record.written(evidence)
-    return CreatedDelegation(
-        delegation_edge_id=edge_id,
+    created = CreatedDelegation(
+        delegation_edge_id=new_id(),
         zone_id=zone_id,
         request=request,
         parent_edge_id=parent["id"] if parent else None,
@@ -175,8 +165,52 @@ def _create(
         created_at=now,
         max_hops=max_hops,
         broad=broad,
-        parents_considered=tuple(edge["id"] for edge in facts["parents"]),
+        parents_considered=tuple(edge["id"] for edge in parents),
     )
+    _write(actor, created, parent, narrowed)
+    return created
+
+
+def _write(
+    actor: Actor,
+    created: CreatedDelegation,
+    parent: dict[str, Any] | None,
+    narrowed: bool,
+) -> None:
+    """Writes the edge and its evidence. Raises Changed when what it rests on is not
+    what it was."""
+    request = created.request
+    evidence = record.prepare(actor, created.event(), is_one_statement=True)
+    parameters = {
+        **_ends(created.zone_id, request),
+        "id": created.delegation_edge_id,
+        "issuer": request.issuer_application_id,
+        "receiver": request.receiver_application_id,
+        "narrowed": narrowed,
+        "parent_edge_id": created.parent_edge_id,
+        "root_edge_id": parent["root_edge_id"]
+        if parent
+        else created.delegation_edge_id,
+        "depth": parent["depth"] + 1 if parent else 0,
+        "max_hops": created.max_hops,
+        "resource_id": created.resource_id,
+        "scopes": list(request.scopes),
+        "constraints": orjson.dumps(created.constraints_json).decode(),
+        "expires_at": created.expires_at,
+        "created_at": created.created_at,
+        **evidence.parameters(),
+    }
+    with database.undone(Changed):
+        statements.fetch_one("delegations/create", parameters)
+    record.written(evidence)
+
+
+def _ends(zone_id: str, request: DelegationRequest) -> dict[str, object]:
+    return {
+        "zone_id": zone_id,
+        "source_id": request.source_session_id,
+        "target_id": request.target_session_id,
+    }
 
 
 def _facts(
@@ -184,15 +218,12 @@ def _facts(
     zone_id: str,
     request: DelegationRequest,
     constraints: dict[str, Any],
-    broad: bool,
 ) -> tuple[datetime, dict[str, Any]]:
     zone_live, identity_live, agent_live, now, facts = statements.fetch_one(
         "delegations/facts",
         {
             **caller_parameters(actor),
-            "zone_id": zone_id,
-            "source_id": request.source_session_id,
-            "target_id": request.target_session_id,
+            **_ends(zone_id, request),
             "resource": request.resource,
             "identifiers": constraints.get("resources", []),
         },
@@ -200,27 +231,24 @@ def _facts(
     refuse_dead_caller(
         actor, zone_live=zone_live, identity_live=identity_live, agent_live=agent_live
     )
-    return now, _completed(orjson.loads(facts), zone_id, request, broad)
+    return now, orjson.loads(facts)
 
 
-def _completed(
-    facts: dict[str, Any], zone_id: str, request: DelegationRequest, broad: bool
-) -> dict[str, Any]:
-    """``facts`` with what only some delegations need: what the source was given, and
-    what the issuer owns."""
-    facts["parents"], facts["issuer_scopes"] = [], []
-    source = facts["source"]
-    if source and (source["narrowed"] or request.parent_edge_id):
-        named = {"zone_id": zone_id, "source_id": request.source_session_id}
-        facts["parents"] = orjson.loads(
-            statements.fetch_one("delegations/parents", named)[0]
-        )
-    if broad:
-        named = {"zone_id": zone_id, "issuer": request.issuer_application_id}
-        facts["issuer_scopes"] = orjson.loads(
-            statements.fetch_one("delegations/issuer_scopes", named)[0]
-        )
-    return facts
+def _parents(zone_id: str, request: DelegationRequest) -> list[dict[str, Any]]:
+    """What the source was given and still has."""
+    named = {"zone_id": zone_id, "source_id": request.source_session_id}
+    found: list[dict[str, Any]] = orjson.loads(
+        statements.fetch_one("delegations/parents", named)[0]
+    )
+    return found
+
+
+def _issuer_scopes(zone_id: str, request: DelegationRequest) -> set[str]:
+    """Every scope of the resources the issuer owns."""
+    named = {"zone_id": zone_id, "issuer": request.issuer_application_id}
+    return set(
+        orjson.loads(statements.fetch_one("delegations/issuer_scopes", named)[0])
+    )
 
 
 def _refuse_cycle(zone_id: str, request: DelegationRequest) -> None:

@@ -129,12 +129,12 @@ def resources(
 def refuse_undeclared(
     request: DelegationRequest,
     resources: Sequence[dict[str, Any]],
-    facts: dict[str, Any],
-    broad: bool,
+    issuer_scopes: set[str] | None,
 ) -> None:
-    declared = {scope for resource in resources for scope in resource["scopes"]}
-    if broad:
-        declared = set(facts["issuer_scopes"])
+    """``issuer_scopes`` are what a broad edge may pass on; None for all others."""
+    declared = issuer_scopes
+    if declared is None:
+        declared = {scope for resource in resources for scope in resource["scopes"]}
     if not set(request.scopes) <= declared:
         raise errors.ScopesExceedResource
 

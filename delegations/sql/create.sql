@@ -1,7 +1,10 @@
 -- Inserts an edge if what it rests on still stands, narrows its target for life, bumps
--- the epoch, and leaves the evidence. By primary key; the parent edge is locked shared
--- and looked at again, which a revocation in between would have ended.
+-- the epoch, and leaves the evidence: all or nothing. Both ends and the parent edge are
+-- locked and looked at again; when one has changed no edge comes about, and the division
+-- by zero at the end undoes the statement. By primary key.
 WITH
+-- include: delegations/held
+,
 above AS (
     SELECT id FROM delegation_edges
     WHERE id = %(parent_edge_id)s AND status = 'active' AND expires_at > now()
@@ -14,15 +17,17 @@ edge AS (
         resource_id, scopes, constraints_json, status, expires_at, edge_version, created_at
     )
     SELECT
-        %(id)s, %(zone_id)s, %(source_id)s, %(target_id)s, %(issuer)s, %(receiver)s,
+        %(id)s, %(zone_id)s, source.id, target.id, %(issuer)s, %(receiver)s,
         %(parent_edge_id)s, %(root_edge_id)s, %(depth)s, %(max_hops)s, %(resource_id)s,
-        %(scopes)s::text[], %(constraints)s::jsonb, 'active', %(expires_at)s, 0, now()
-    WHERE %(parent_edge_id)s::text IS NULL OR EXISTS (SELECT FROM above)
+        %(scopes)s::text[], %(constraints)s::jsonb, 'active', %(expires_at)s, 0, %(created_at)s
+    FROM source, target
+    WHERE source.narrowed = %(narrowed)s
+        AND (%(parent_edge_id)s::text IS NULL OR EXISTS (SELECT FROM above))
     RETURNING id
 ),
 narrowed AS (
     UPDATE agent_sessions SET narrowed = true
-    WHERE id = %(target_id)s AND NOT narrowed AND EXISTS (SELECT FROM edge)
+    WHERE id IN (SELECT id FROM target WHERE NOT narrowed) AND EXISTS (SELECT FROM edge)
 ),
 epoch AS (
     INSERT INTO delegation_graph_epochs AS current (zone_id, epoch)
@@ -34,4 +39,4 @@ evidence_patch AS (
     SELECT jsonb_build_object('epoch', (SELECT epoch FROM epoch)) AS members
 ),
 -- include: audit/evidence
-SELECT EXISTS (SELECT FROM edge) AS created
+SELECT 1 / (SELECT count(*) FROM edge) AS created
