@@ -14,9 +14,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 
 import redis
@@ -64,9 +63,11 @@ class Entry:
 
 
 def publish(client: redis.Redis, *, seconds: float = RUN_SECONDS) -> Outcome:
-    """Publishes what is due until nothing is or ``seconds`` have passed.
+    """Publishes what is due when it starts, or as much as ``seconds`` allow.
 
-    Raises RedisError when Redis is away: nothing has been counted against any row.
+    What is committed meanwhile has its own nudge: a run that went on for every
+    straggler would work in batches of one. Raises RedisError when Redis is away:
+    nothing has been counted against any row.
     """
     until = time.monotonic() + seconds
     handled, errors = 0, []
@@ -74,16 +75,17 @@ def publish(client: redis.Redis, *, seconds: float = RUN_SECONDS) -> Outcome:
     if due:
         client.set(PROBE_KEY, "1", px=60_000)
     while due:
-        before = handled
+        is_behind = len(due) == ZONES_A_PASS
         for start in range(0, len(due), ZONES_AT_A_TIME):
-            done = _publish_some(client, due[start : start + ZONES_AT_A_TIME])
+            done, has_more = _publish_some(client, due[start : start + ZONES_AT_A_TIME])
             handled += done.handled
             errors += [done.error] if done.error else []
+            is_behind |= has_more
             if time.monotonic() > until:
                 return Outcome(
                     handled, backlog=len(_due_zones()), error="; ".join(errors[:3])
                 )
-        due = _due_zones() if handled > before else []
+        due = _due_zones() if is_behind else []
     return Outcome(handled, error="; ".join(errors[:3]))
 
 
@@ -92,31 +94,34 @@ def _due_zones() -> list[str]:
     return [str(zone_id) for (zone_id,) in found]
 
 
-def _publish_some(client: redis.Redis, zones: Sequence[str]) -> Outcome:
-    """One batch of each of ``zones`` that no other run is working on."""
-    with ExitStack() as stack:
-        mine = [
-            zone_id
-            for zone_id in zones
-            if stack.enter_context(locks.held(LockClass.OUTBOX_ZONE, zone_id))
-        ]
+def _publish_some(client: redis.Redis, zones: Sequence[str]) -> tuple[Outcome, bool]:
+    """One batch of each of ``zones`` that no other run is working on, and whether
+    that was less than one of them has."""
+    with locks.held(LockClass.OUTBOX_ZONE, *zones) as mine:
         if not mine:
-            return Outcome()
-        entries, parked = _read(mine)
+            return Outcome(), False
+        limit = settings.OUTBOX_BATCH_SIZE
+        rows = _pending(mine, limit)
+        entries, parked = _encoded(rows)
         _number([entry for entry in entries if not entry.zone_seq])
         sent = _send(client, entries)
-        return Outcome(parked + sent.handled, error=sent.error)
+    handled = parked + sent.handled
+    most = max(Counter(row.zone_id for row in rows).values(), default=0)
+    return Outcome(handled, error=sent.error), bool(handled) and most >= limit
 
 
-def _read(zones: list[str]) -> tuple[list[Entry], int]:
-    """The next entries of ``zones`` in order, and how many rows were parked."""
+def _pending(zones: list[str], limit: int) -> list[streams.OutboxRow]:
+    """The next rows of ``zones`` in order, at most ``limit`` of each."""
+    asked = {"zones": zones, "limit": limit}
+    found = statements.fetch_all("audit/pending_batch", asked)
+    return [streams.OutboxRow(*values) for values in found]
+
+
+def _encoded(rows: Iterable[streams.OutboxRow]) -> tuple[list[Entry], int]:
+    """The entries of ``rows``, and how many of these were parked instead."""
     entries: list[Entry] = []
     poison: dict[str, str] = {}
-    rows = statements.fetch_all(
-        "audit/pending_batch", {"zones": zones, "limit": settings.OUTBOX_BATCH_SIZE}
-    )
-    for values in rows:
-        row = streams.OutboxRow(*values)
+    for row in rows:
         try:
             fields = streams.stream_fields(row)
         except streams.Unencodable as error:

@@ -48,19 +48,26 @@ def lock(kind: LockClass, subject: str) -> None:
 
 
 @contextmanager
-def held(kind: LockClass, subject: str) -> Iterator[bool]:
-    """Tries the session lock of (kind, subject); yields whether it was obtained.
+def held(kind: LockClass, *subjects: str) -> Iterator[list[str]]:
+    """Tries the session lock of each (kind, subject); yields the subjects obtained.
 
     For jobs that must span several transactions. A process that dies loses its
-    connection and with it the lock.
+    connection and with it the locks.
     """
-    parameters = [int(kind), _key(subject)]
+    keys = {subject: _key(subject) for subject in subjects}
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", parameters)
-        obtained = bool(cursor.fetchone()[0])
+        cursor.execute(
+            "SELECT subject FROM unnest(%s::text[], %s::int[]) AS t (subject, key)"
+            " WHERE pg_try_advisory_lock(%s, key)",
+            [list(keys), list(keys.values()), int(kind)],
+        )
+        obtained = [str(subject) for (subject,) in cursor.fetchall()]
     try:
         yield obtained
     finally:
         if obtained and connection.connection is not None:
             with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", parameters)
+                cursor.execute(
+                    "SELECT pg_advisory_unlock(%s, key) FROM unnest(%s::int[]) AS key",
+                    [int(kind), [keys[subject] for subject in obtained]],
+                )

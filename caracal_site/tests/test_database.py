@@ -141,15 +141,16 @@ def test_a_lock_keeps_others_of_its_name_out_until_the_end(zone: Zone) -> None:
 
 
 def test_a_held_lock_is_one_s_own_or_none(zone: Zone) -> None:
-    def try_it(name: str) -> bool:
-        with locks.held(locks.LockClass.JOB, name) as obtained:
+    def try_them(*names: str) -> list[str]:
+        with locks.held(locks.LockClass.JOB, *names) as obtained:
             return obtained
 
+    other = zone.id + "x"
     with Threads(1) as threads, locks.held(locks.LockClass.JOB, zone.id) as mine:
-        assert mine
-        assert not threads.start(try_it, zone.id).result()
-        assert threads.start(try_it, zone.id + "x").result()
-    assert try_it(zone.id)
+        assert mine == [zone.id]
+        assert threads.start(try_them, zone.id).result() == []
+        assert threads.start(try_them, zone.id, other).result() == [other]
+    assert sorted(try_them(zone.id, other)) == [zone.id, other]
 
 
 def test_statements_are_found_by_name_and_their_parts_put_in() -> None:
