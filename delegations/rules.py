@@ -129,29 +129,27 @@ def collapse(
     graph = _Graph(edges, agents)
     result = Collapse()
     fallen: set[str] = set()
-    queue = deque(
-        [("edge", id_) for id_ in ended_edges]
-        + [("agent", id_) for id_ in ended_agents]
-    )
+    queue: deque[Edge | Agent] = deque()
+    queue.extend(graph.edges[id_] for id_ in ended_edges if id_ in graph.edges)
+    queue.extend(graph.agents[id_] for id_ in ended_agents if id_ in graph.agents)
     while queue:
-        kind, id_ = queue.popleft()
+        item = queue.popleft()
+        id_ = item.id
         if id_ in fallen:
             continue
-        if kind == "edge" and id_ in graph.edges:
-            fallen.add(id_)
+        fallen.add(id_)
+        if isinstance(item, Edge):
             result.edges.append(id_)
-            queue.extend(("edge", child) for child in graph.below.get(id_, ()))
-            target = graph.edges[id_].target
-            result.touched.add(target)
-            if graph.falls(target, fallen):
-                queue.append(("agent", target))
-        elif kind == "agent" and id_ in graph.agents:
-            fallen.add(id_)
+            result.touched.add(item.target)
+            queue.extend(graph.below.get(id_, ()))
+            if graph.falls(item.target, fallen):
+                queue.append(graph.agents[item.target])
+        else:
             result.agents.append(id_)
             result.touched.add(id_)
-            queue.extend(("edge", e) for e in graph.outbound.get(id_, ()))
-            queue.extend(("edge", e) for e in graph.inbound.get(id_, ()))
-            queue.extend(("agent", child) for child in graph.children.get(id_, ()))
+            queue.extend(graph.outbound.get(id_, ()))
+            queue.extend(graph.inbound.get(id_, ()))
+            queue.extend(graph.children.get(id_, ()))
     return result
 
 
@@ -159,34 +157,31 @@ class _Graph:
     def __init__(self, edges: Iterable[Edge], agents: Iterable[Agent]) -> None:
         self.edges = {edge.id: edge for edge in edges}
         self.agents = {agent.id: agent for agent in agents}
-        self.below: dict[str, list[str]] = {}
-        self.inbound: dict[str, list[str]] = {}
-        self.outbound: dict[str, list[str]] = {}
-        self.children: dict[str, list[str]] = {}
+        self.below: dict[str, list[Edge]] = {}
+        self.inbound: dict[str, list[Edge]] = {}
+        self.outbound: dict[str, list[Edge]] = {}
+        self.children: dict[str, list[Agent]] = {}
         for edge in self.edges.values():
-            self.inbound.setdefault(edge.target, []).append(edge.id)
-            self.outbound.setdefault(edge.source, []).append(edge.id)
+            self.inbound.setdefault(edge.target, []).append(edge)
+            self.outbound.setdefault(edge.source, []).append(edge)
             if edge.parent:
-                self.below.setdefault(edge.parent, []).append(edge.id)
+                self.below.setdefault(edge.parent, []).append(edge)
         for agent in self.agents.values():
             if agent.parent:
-                self.children.setdefault(agent.parent, []).append(agent.id)
+                self.children.setdefault(agent.parent, []).append(agent)
 
     def falls(self, agent_id: str, fallen: set[str]) -> bool:
         agent = self.agents.get(agent_id)
         if agent is None:
             return False
-        gone = []
-        for edge_id in self.inbound.get(agent_id, ()):
-            edge = self.edges[edge_id]
-            if edge_id in fallen:
-                gone.append(edge)
-            elif edge.justifies:
-                return False
-        return any(
-            edge.issuer == agent.application or edge.source in agent.ancestors
-            for edge in gone
-        )
+        may_end = False
+        for edge in self.inbound.get(agent_id, ()):
+            if edge.id not in fallen:
+                if edge.justifies:
+                    return False
+            elif edge.issuer == agent.application or edge.source in agent.ancestors:
+                may_end = True
+        return may_end
 
 
 # --- walks and sums over edges -------------------------------------------------------
