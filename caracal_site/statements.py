@@ -53,16 +53,6 @@ def fetch_all(name: str, parameters: Mapping[str, object]) -> list[tuple[Any, ..
         return [tuple(row) for row in cursor.fetchall()]
 
 
-def fetch_ones(*asked: tuple[str, Mapping[str, object]]) -> list[tuple[Any, ...]]:
-    """``fetch_one`` for several statements in one round trip, run in this order."""
-    if len(asked) == 1:
-        return [fetch_one(*asked[0])]
-    connection.ensure_connection()
-    with connection.wrap_database_errors, connection.connection.pipeline():
-        cursors = [_prepared(load(name), parameters) for name, parameters in asked]
-    return [tuple(cursor.fetchone()) for cursor in cursors]
-
-
 def execute(name: str, parameters: Mapping[str, object]) -> int:
     """Runs the statement and returns how many rows it changed."""
     with _prepared(load(name), parameters) as cursor:

@@ -11,8 +11,7 @@ from caracal_site.actors import Actor
 from caracal_site.coordinator.listing import PageQuery, Question, page
 from delegations import rules
 from delegations.errors import DelegationNotFound
-from delegations.services import reaching
-from delegations.services.revoking import Revocation, foreseen_revocation
+from delegations.services.revoking import Revocation, preview_revocation
 from tokens.bearer import caller_parameters, refuse_dead_caller
 
 
@@ -99,18 +98,15 @@ def as_link(edge: tuple[str, str, str, int]) -> dict[str, Any]:
 
 def impact(actor: Actor, *, zone_id: str, edge_id: str) -> dict[str, Any]:
     """Everything a revocation of the edge would end. Raises DelegationNotFound."""
-    (zone_live, identity_live, agent_live, seen), first = statements.fetch_ones(
-        ("delegations/seen", _edge_parameters(actor, zone_id, edge_id)),
-        reaching.asked(zone_id, [edge_id]),
+    zone_live, identity_live, agent_live, seen = statements.fetch_one(
+        "delegations/seen", _edge_parameters(actor, zone_id, edge_id)
     )
     refuse_dead_caller(
         actor, zone_live=zone_live, identity_live=identity_live, agent_live=agent_live
     )
     if not seen:
         raise DelegationNotFound
-    return impact_json(
-        foreseen_revocation(zone_id, edge_id, reaching.gathered(zone_id, first))
-    )
+    return impact_json(preview_revocation(zone_id=zone_id, edge_id=edge_id))
 
 
 def impact_json(revocation: Revocation) -> dict[str, Any]:

@@ -48,29 +48,9 @@ def locked_agent(actor: Actor, zone_id: str, agent_id: str) -> dict[str, Any]:
 
     Raises AgentNotFound, ApplicationOwnershipRequired or OutsideAgentSubtree.
     """
-    return _judged(
-        actor, agent_id, statements.fetch_one(*_asked(actor, zone_id, agent_id))
+    zone_live, identity_live, agent_live, found = statements.fetch_one(
+        "agents/lock", {**caller_parameters(actor), "zone_id": zone_id, "id": agent_id}
     )
-
-
-def locked_leaf(
-    actor: Actor, zone_id: str, agent_id: str
-) -> tuple[dict[str, Any], bool]:
-    """``locked_agent``, and whether nothing hangs on it, in one round trip."""
-    row, (is_leaf,) = statements.fetch_ones(
-        _asked(actor, zone_id, agent_id),
-        ("agents/leaf", {"zone_id": zone_id, "id": agent_id}),
-    )
-    return _judged(actor, agent_id, row), bool(is_leaf)
-
-
-def _asked(actor: Actor, zone_id: str, agent_id: str) -> tuple[str, dict[str, object]]:
-    named = {"zone_id": zone_id, "id": agent_id}
-    return "agents/lock", {**caller_parameters(actor), **named}
-
-
-def _judged(actor: Actor, agent_id: str, row: tuple[Any, ...]) -> dict[str, Any]:
-    zone_live, identity_live, agent_live, found = row
     refuse_dead_caller(
         actor, zone_live=zone_live, identity_live=identity_live, agent_live=agent_live
     )
@@ -85,6 +65,12 @@ def _judged(actor: Actor, agent_id: str, row: tuple[Any, ...]) -> dict[str, Any]
     return agent
 
 
+def _is_leaf(zone_id: str, agent_id: str) -> bool:
+    """Whether nothing hangs on the agent, which is locked."""
+    named = {"zone_id": zone_id, "id": agent_id}
+    return bool(statements.fetch_one("agents/leaf", named)[0])
+
+
 @transaction.atomic
 def terminate_agent(
     actor: Actor, *, zone_id: str, agent_id: str, reason: str
@@ -93,10 +79,10 @@ def terminate_agent(
 
     Ending what has ended changes nothing and returns an empty Fall.
     """
-    agent, is_leaf = locked_leaf(actor, zone_id, agent_id)
+    agent = locked_agent(actor, zone_id, agent_id)
     if agent["status"] not in ("active", "suspended"):
         return falling.Fall(zone_id=zone_id)
-    if is_leaf:
+    if _is_leaf(zone_id, agent_id):
         return _end_leaf(actor, zone_id, agent, reason)
     known = [agent_id, agent["parent_id"]] if agent["parent_id"] else [agent_id]
     return falling.carry_out(

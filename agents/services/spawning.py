@@ -270,31 +270,24 @@ def _written(statement: str, parameters: dict[str, object]) -> datetime:
 def _facts(
     actor: Actor, zone_id: str, request: SpawnRequest, subject: str
 ) -> dict[str, Any]:
-    asked: list[tuple[str, dict[str, object]]] = [
-        (
-            "agents/spawn_facts",
-            {
-                **caller_parameters(actor),
-                "zone_id": zone_id,
-                "application_id": request.application_id,
-                "subject_session_id": subject,
-            },
-        )
-    ]
-    if request.parent_id is not None:
-        named: dict[str, object] = {
+    zone_live, identity_live, agent_live, found = statements.fetch_one(
+        "agents/spawn_facts",
+        {
+            **caller_parameters(actor),
             "zone_id": zone_id,
-            "parent_id": request.parent_id,
-        }
-        asked.append(("agents/parent_facts", named))
-    (zone_live, identity_live, agent_live, found), *parent = statements.fetch_ones(
-        *asked
+            "application_id": request.application_id,
+            "subject_session_id": subject,
+        },
     )
     refuse_dead_caller(
         actor, zone_live=zone_live, identity_live=identity_live, agent_live=agent_live
     )
     facts = orjson.loads(found)
-    facts["parent"] = orjson.loads(parent[0][0]) if parent and parent[0][0] else None
+    facts["parent"] = None
+    if request.parent_id is not None:
+        named = {"zone_id": zone_id, "parent_id": request.parent_id}
+        (parent,) = statements.fetch_one("agents/parent_facts", named)
+        facts["parent"] = orjson.loads(parent) if parent else None
     return cast(dict[str, Any], facts)
 
 

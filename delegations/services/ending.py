@@ -22,7 +22,7 @@ from caracal_site.actors import Actor
 from caracal_site.database import Changed
 from delegations import rules
 from delegations.events import EdgeEnded
-from delegations.services.reaching import Reached, reach
+from delegations.services.reaching import reach
 
 ROUNDS = 8
 REVOKED = "delegation_revoked"
@@ -56,17 +56,6 @@ def foresee(
 ) -> Fall:
     """What would end with these edges and agents, as things stand."""
     reached = reach(zone_id, edge_ids=edge_ids, agent_ids=agent_ids)
-    return fall_of(zone_id, reached, edge_ids=edge_ids, agent_ids=agent_ids)
-
-
-def fall_of(
-    zone_id: str,
-    reached: Reached,
-    *,
-    edge_ids: Sequence[str] = (),
-    agent_ids: Sequence[str] = (),
-) -> Fall:
-    """What of the reached falls with these edges and agents."""
     fallen = rules.collapse(
         reached.edges.values(),
         reached.agents.values(),

@@ -51,34 +51,16 @@ class Reached:
 def reach(
     zone_id: str, *, edge_ids: Sequence[str] = (), agent_ids: Sequence[str] = ()
 ) -> Reached:
-    """What could fall with these edges and agents, as things stand."""
-    first = statements.fetch_one(*asked(zone_id, edge_ids, agent_ids))
-    return gathered(zone_id, first)
-
-
-def asked(
-    zone_id: str, edge_ids: Sequence[str], agent_ids: Sequence[str] = ()
-) -> tuple[str, dict[str, object]]:
-    """The statement and its parameters for a round that starts from these."""
-    return "delegations/reach", {
-        "zone_id": zone_id,
-        "edge_ids": list(edge_ids),
-        "agent_ids": list(agent_ids),
-    }
-
-
-def gathered(zone_id: str, first: Sequence[Any]) -> Reached:
-    """What the first round answered, and what further rounds find from there.
+    """What could fall with these edges and agents, as things stand.
 
     Lineages are walked within a round; further rounds are for the children of reached
     agents, and for edges that leave one without resting on a reached edge.
     """
     reached = Reached()
-    edges, agents = reached.add(first)
+    edges, agents = list(edge_ids), list(agent_ids)
     while edges or agents:
-        edges, agents = reached.add(
-            statements.fetch_one(*asked(zone_id, edges, agents))
-        )
+        asked = {"zone_id": zone_id, "edge_ids": edges, "agent_ids": agents}
+        edges, agents = reached.add(statements.fetch_one("delegations/reach", asked))
     return reached
 
 

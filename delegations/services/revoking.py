@@ -11,9 +11,8 @@ from caracal_site import statements
 from caracal_site.actors import COORDINATOR_ADMIN, Actor
 from delegations import errors
 from delegations.events import DelegationRevoked
-from delegations.services.ending import Fall, carry_out, fall_of
+from delegations.services.ending import Fall, carry_out, foresee
 from delegations.services.judging import acts_as_issuer
-from delegations.services.reaching import Reached
 from tokens.bearer import caller_parameters, refuse_dead_caller
 
 
@@ -70,10 +69,9 @@ def revoke_delegation(
     return Revocation(edge_id, fall)
 
 
-def foreseen_revocation(zone_id: str, edge_id: str, reached: Reached) -> Revocation:
-    """What ``revoke_delegation`` would end of what has been reached from the edge.
-    Raises DelegationNotFound."""
-    fall = fall_of(zone_id, reached, edge_ids=[edge_id])
+def preview_revocation(*, zone_id: str, edge_id: str) -> Revocation:
+    """What ``revoke_delegation`` would end. Raises DelegationNotFound."""
+    fall = foresee(zone_id, edge_ids=[edge_id])
     if not fall.edges:
         raise errors.DelegationNotFound
     return Revocation(edge_id, fall)
