@@ -1,4 +1,5 @@
-"""Rate limits: fixed one-minute windows counted in Redis, one atomic call each (D6).
+"""Rate limits: fixed windows, of a minute unless told otherwise, counted in Redis with
+one atomic call each (D6).
 
 A limit of 0 is off. Without Redis every request passes, counted in
 ``caracal_rate_limiter_unavailable_total``; after a failure Redis is left alone for a
@@ -17,15 +18,16 @@ from prometheus_client import Counter
 
 from caracal_site.errors import RateLimited
 
-# One window per key and minute, by the clock of Redis. Returns the count in the
-# window and the seconds until the next one.
+# Windows of so many seconds, by the clock of Redis; a key is of one window, so that
+# none outlives it for long. Returns the count in the window and the seconds until the
+# next one.
 WINDOW = """
 local now = redis.call('TIME')
-local minute = math.floor(now[1] / 60)
-local key = KEYS[1] .. ':' .. minute
+local seconds = tonumber(ARGV[1])
+local key = KEYS[1] .. ':' .. math.floor(now[1] / seconds)
 local count = redis.call('INCR', key)
-if count == 1 then redis.call('EXPIRE', key, 90) end
-return {count, 60 - now[1] % 60}
+if count == 1 then redis.call('EXPIRE', key, seconds + 30) end
+return {count, seconds - now[1] % seconds}
 """
 TIMEOUT_SECONDS = 0.25
 PAUSE_SECONDS = 1.0
@@ -57,11 +59,14 @@ def _async_client() -> redis.asyncio.Redis:
     )
 
 
-def check(bucket: str, subject: str, limit: int) -> None:
-    """Counts one request of ``subject``; raises RateLimited past ``limit`` a minute."""
+def check(bucket: str, subject: str, limit: int, *, seconds: int = 60) -> None:
+    """Counts one request of ``subject``; raises RateLimited past ``limit`` in so many
+    seconds."""
     if limit and not _paused():
         try:
-            answer = _sync_client().eval(WINDOW, 1, f"caracal:rate:{bucket}:{subject}")
+            answer = _sync_client().eval(
+                WINDOW, 1, f"caracal:rate:{bucket}:{subject}", seconds
+            )
         except redis.RedisError:
             _pause()
         else:
@@ -69,11 +74,11 @@ def check(bucket: str, subject: str, limit: int) -> None:
 
 
 async def check_async(bucket: str, subject: str, limit: int) -> None:
-    """``check`` for the event loop."""
+    """``check`` for the event loop, in windows of a minute."""
     if limit and not _paused():
         try:
             answer = await _async_client().eval(
-                WINDOW, 1, f"caracal:rate:{bucket}:{subject}"
+                WINDOW, 1, f"caracal:rate:{bucket}:{subject}", 60
             )
         except redis.RedisError:
             _pause()
