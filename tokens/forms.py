@@ -14,6 +14,7 @@ from django.conf import settings
 from caracal_site.errors import PayloadTooLarge, UnsupportedMediaType
 from caracal_site.ids import is_id
 from tokens.errors import InvalidTokenRequest, UnsupportedGrantType
+from zones.rules import canonical
 
 FORM = "application/x-www-form-urlencoded"
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105
@@ -128,13 +129,14 @@ def _check_credentials(fields: dict[str, str]) -> None:
 
 
 def _checked_resources(values: list[str]) -> tuple[str, ...]:
-    resources = tuple(dict.fromkeys(filter(None, values)))
-    if len(resources) > MAX_RESOURCES:
-        raise InvalidTokenRequest(f"At most {MAX_RESOURCES} resources fit one token.")
-    if any(len(resource) > MAX_RESOURCE_LENGTH for resource in resources):
+    if any(len(resource) > MAX_RESOURCE_LENGTH for resource in values):
         raise InvalidTokenRequest(
             f"A resource identifier has at most {MAX_RESOURCE_LENGTH} characters."
         )
+    # As they are kept, so that another spelling of an identifier finds it, too.
+    resources = tuple(dict.fromkeys(map(canonical, filter(None, values))))
+    if len(resources) > MAX_RESOURCES:
+        raise InvalidTokenRequest(f"At most {MAX_RESOURCES} resources fit one token.")
     return resources
 
 

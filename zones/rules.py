@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from urllib.parse import urlsplit
+from collections.abc import Iterable, Mapping, Sequence
+from ipaddress import IPv6Address
+from urllib.parse import SplitResult, urlsplit
 
 from caracal_site.api.fields import BLANKS
+from caracal_site.errors import Issue
 from zones import errors
 from zones.querysets import RESERVED_NAME_PREFIX, RESERVED_SLUG_PREFIX
 
@@ -27,6 +29,10 @@ PROVIDER_IDENTIFIER = re.compile(r"provider://[a-z0-9]+(?:-[a-z0-9]+)*\Z")
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*\Z")
 METHOD = re.compile(r"[A-Z0-9!#$%&'*+.^_`|~-]{1,16}\Z")
 SCOPE = re.compile(r"[^\s\x00-\x1f\x7f]{1,200}\Z")
+HOST = re.compile(r"[\w-]+(?:\.[\w-]+)*\.?\Z")
+DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+# A random secret of this length has many more; people's patterns have fewer.
+MIN_DISTINCT = 10
 
 
 def is_reserved(text: str, prefix: str) -> bool:
@@ -61,11 +67,16 @@ def zone_slug_of(name: str, *, may_be_reserved: bool) -> str:
     return slug
 
 
-def candidates(base: str) -> Iterator[list[str]]:
-    """``base``, ``base-2`` up to ``base-999``: a few likely ones, then the rest."""
-    suffixed = [base, *(f"{base}-{n}" for n in range(2, LAST_SUFFIX + 1))]
-    yield suffixed[:10]
-    yield suffixed[10:]
+def candidates(base: str) -> list[str]:
+    """``base``, ``base-2`` up to ``base-999``."""
+    return [base, *(f"{base}-{n}" for n in range(2, LAST_SUFFIX + 1))]
+
+
+def secret_fault(secret: str) -> str | None:
+    """Why a secret somebody chose cannot be a client secret, or None."""
+    if len(set(secret)) < MIN_DISTINCT:
+        return f"expected at least {MIN_DISTINCT} different characters; use random ones"
+    return None
 
 
 def provider_identifier(given: str) -> str:
@@ -95,8 +106,9 @@ def resource_base(name: str) -> str:
 
 
 def resource_identifier(given: str) -> str:
-    """``given`` in its canonical spelling: trimmed, scheme in lower case, and for the
-    web the host as well. Raises InvalidResourceIdentifier."""
+    """``given`` in its one canonical spelling: trimmed, the scheme in lower case, no
+    lone slash behind the authority, and for the web the host in lower case without
+    the port that goes without saying. Raises InvalidResourceIdentifier."""
     text = given.strip(BLANKS)
     scheme, colon, rest = text.partition(":")
     if not colon or not SCHEME.match(scheme) or not rest.strip("/") or not _plain(text):
@@ -111,24 +123,38 @@ def resource_identifier(given: str) -> str:
     if not rest.startswith("//"):
         return f"{scheme}:{rest}"
     authority = re.split(r"[/?#]", rest[2:], maxsplit=1)[0]
+    behind = rest[2 + len(authority) :]
     if "@" in authority:
         raise errors.InvalidResourceIdentifier("a resource identifier names no user")
-    if scheme in ("http", "https"):
+    if scheme in DEFAULT_PORTS:
         if not _web_address(f"{scheme}:{rest}"):
             raise errors.InvalidResourceIdentifier("the address has no valid host")
-        rest = f"//{authority.lower()}{rest[2 + len(authority) :]}"
-    return f"{scheme}:{rest}"
+        authority = authority.lower().removesuffix(DEFAULT_PORTS[scheme])
+    return f"{scheme}://{authority}{'' if behind == '/' else behind}"
+
+
+def same_resource(one: str, other: str) -> bool:
+    """Whether two identifiers name one resource."""
+    return canonical(one) == canonical(other)
+
+
+def canonical(identifier: str) -> str:
+    """The canonical spelling of an identifier, or the trimmed text when it is none."""
+    try:
+        return resource_identifier(identifier)
+    except errors.InvalidResourceIdentifier:
+        return identifier.strip(BLANKS)
 
 
 def upstream_fault(url: str) -> str | None:
     """Why the trimmed ``url`` cannot be an upstream, or None."""
     if len(url) > MAX_UPSTREAM_URL:
         return f"expected at most {MAX_UPSTREAM_URL} characters"
-    if not _plain(url) or not _web_address(url):
+    if not _plain(url):
         return "expected an http or https URL"
-    if "@" in urlsplit(url).netloc:
+    if "@" in re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[0]:
         return "must not contain credentials"
-    return None
+    return None if _web_address(url) else "expected an http or https URL"
 
 
 def _plain(text: str) -> bool:
@@ -141,8 +167,18 @@ def _web_address(url: str) -> bool:
         port = parts.port
     except ValueError:
         return False
-    known = parts.scheme.lower() in ("http", "https")
-    return known and bool(parts.hostname) and port != 0
+    known = parts.scheme.lower() in DEFAULT_PORTS
+    return known and port != 0 and _has_host(parts)
+
+
+def _has_host(parts: SplitResult) -> bool:
+    host = parts.hostname or ""
+    if not parts.netloc.startswith("["):
+        return HOST.match(host) is not None
+    try:
+        return bool(IPv6Address(host))
+    except ValueError:
+        return False
 
 
 def scopes_fault(scopes: Sequence[str]) -> str | None:
@@ -160,16 +196,18 @@ def operations(
     """The declared operations, methods in upper case. Raises one of the errors about
     operations, or InvalidResource."""
     known, seen, found = set(scopes), set(), []
-    for operation in declared:
+    for place, operation in enumerate(declared):
         method = operation["method"].strip(BLANKS).upper()
         path = operation["path"].strip(BLANKS)
         if not method or not path:
             raise errors.OperationMethodAndPathRequired
         if not path.startswith("/"):
             raise errors.OperationPathMustBeAbsolute
-        if not METHOD.match(method) or not _plain(path) or set("?#") & set(path):
-            raise errors.InvalidResource(
-                sentence=f"The operation {method} {path} is not one of HTTP."
+        if not METHOD.match(method):
+            raise _operation_fault(place, "method", "expected a method of HTTP")
+        if not _plain(path) or set("?#") & set(path):
+            raise _operation_fault(
+                place, "path", "expected no white space, query or fragment"
             )
         if operation["scope"] not in known:
             raise errors.OperationScopeNotInResourceScopes
@@ -178,3 +216,10 @@ def operations(
         seen.add((method, path))
         found.append({"method": method, "path": path, "scope": operation["scope"]})
     return found
+
+
+def _operation_fault(place: int, member: str, message: str) -> errors.InvalidResource:
+    return errors.InvalidResource(
+        [Issue(("operations", str(place), member), message)],
+        f"Operation {place + 1}: {message}.",
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +20,7 @@ from delegations.events import DelegationCreated
 from delegations.services import judging
 from delegations.services.judging import DelegationRequest
 from tokens.bearer import caller_parameters, refuse_dead_caller
+from zones.rules import canonical
 
 BROAD_WARNING = "resource_null_delegation_broadens_resource_matching"
 
@@ -105,6 +106,7 @@ def create_delegation(
         "ttl_seconds",
     }:
         raise errors.ExpiryRequired
+    request, constraints = _as_kept(request, constraints)
     broad = request.resource is None and not constraints.get("resources")
     judging.refuse_unpermitted(actor, request, broad)
     if broad:
@@ -121,6 +123,19 @@ def create_delegation(
         statements.fetch_one("delegations/hold", _ends(zone_id, request))
         parents = _parents(zone_id, request)
         return _create(actor, zone_id, request, constraints, broad, now, facts, parents)
+
+
+def _as_kept(
+    request: DelegationRequest, constraints: dict[str, Any]
+) -> tuple[DelegationRequest, dict[str, Any]]:
+    """Resources in the spelling they are kept in; an id is left as it is."""
+    named = request.resource
+    if named is not None and "://" in named:
+        request = replace(request, resource=canonical(named))
+    if "resources" in constraints:
+        listed = dict.fromkeys(map(canonical, constraints["resources"]))
+        constraints = {**constraints, "resources": list(listed)}
+    return request, constraints
 
 
 def _create(

@@ -14,6 +14,7 @@ from caracal_site.testing.evidence import Events
 from caracal_site.testing.world import ADMIN, BROAD, READ, WRITE, World, refusal
 from caracal_site.times import to_wire
 from delegations.models import DelegationEdge
+from tokens.tests.factories import make_resource
 from zones.models import Resource
 
 
@@ -243,6 +244,24 @@ def test_an_endpoint_past_its_time_is_none(world: World, lifecycle: str) -> None
             404,
             "delegation_endpoint_not_found",
         )
+
+
+def test_another_spelling_of_a_resource_names_it_too(world: World) -> None:
+    kept = f"https://{new_id()}.example.com"
+    resource = Resource.objects.get(
+        identifier=make_resource(world.zone, world.application, READ, identifier=kept)
+    )
+    a, b = world.spawn(), world.spawn()
+    edge = world.delegate(a, b, resource_id=f"{kept}:443/", scopes=[READ])
+    assert world.edge(edge).resource_id == resource.id
+    listed = world.delegate(
+        a,
+        b,
+        resource_id=None,
+        scopes=[READ],
+        constraints={"resources": [f"{kept}/", kept.replace("example", "EXAMPLE")]},
+    )
+    assert world.edge(listed).constraints_json["resources"] == [kept]
 
 
 def test_a_resource_is_named_by_id_or_identifier(world: World) -> None:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from caracal_site import sealing
 from zones import errors, rules, traits
 
 
@@ -60,6 +61,13 @@ def test_the_canonical_identifier_of_a_canonical_one_is_itself(text: str) -> Non
         ("resource://MyApi", "resource://MyApi"),
         ("URN:A:B", "urn:A:B"),
         ("https://[2001:DB8::1]:8443/x", "https://[2001:db8::1]:8443/x"),
+        ("https://API.x", "https://api.x"),
+        ("https://api.x/", "https://api.x"),
+        ("https://api.x:443/", "https://api.x"),
+        ("http://api.x:80/v1/", "http://api.x/v1/"),
+        ("https://api.x:80", "https://api.x:80"),
+        ("https://api.x/?a=b", "https://api.x/?a=b"),
+        ("Resource://api/", "resource://api"),
     ],
 )
 def test_identifiers_have_one_spelling(given: str, canonical: str) -> None:
@@ -80,6 +88,8 @@ def test_identifiers_have_one_spelling(given: str, canonical: str) -> None:
         "https:///x",
         "https://[bad/x",
         "https://host:99999/",
+        "https://a<b/",
+        "https://a\\b/",
         "resource://a\n",
         "1abc://x",
     ],
@@ -102,6 +112,10 @@ def test_what_is_no_absolute_uri_is_no_resource_identifier(text: str) -> None:
         "http://host:port/",
         "http://user:secret@host/",
         "http://a b/",
+        "http://host\\@evil.example/",
+        "http://%zz/",
+        "http://a..b/",
+        "http://[nope]/",
         "http://host/" + "x" * 3000,
     ],
 )
@@ -109,8 +123,48 @@ def test_what_cannot_be_called_is_no_upstream(url: str) -> None:
     assert rules.upstream_fault(url)
 
 
-def test_an_upstream_may_have_port_path_query_and_fragment() -> None:
-    assert rules.upstream_fault("https://host.example:8443/a?b=c#d") is None
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://host.example:8443/a?b=c#d",
+        "http://localhost:3000",
+        "http://10.0.0.1/x@y",
+        "http://[::1]:8080/",
+        "https://bücher.example/",
+        "https://my_host/",
+    ],
+)
+def test_what_can_be_called_is_an_upstream(url: str) -> None:
+    assert rules.upstream_fault(url) is None
+
+
+@given(st.text(max_size=80))
+def test_no_upstream_is_too_odd_to_be_judged(text: str) -> None:
+    for url in (text, f"https://{text}"):
+        assert rules.upstream_fault(url) in (
+            None,
+            "expected an http or https URL",
+            "must not contain credentials",
+        )
+
+
+@pytest.mark.parametrize("secret", ["s" * 32, "ab" * 40, "abcdefghi" * 9, ""])
+def test_a_secret_of_few_characters_is_no_secret(secret: str) -> None:
+    assert rules.secret_fault(secret)
+
+
+def test_a_random_secret_is_one() -> None:
+    assert rules.secret_fault(sealing.new_credential("cs_")) is None
+    assert rules.secret_fault("0123456789abcdef" * 2) is None
+
+
+def test_the_fault_of_an_operation_names_its_place() -> None:
+    good = {"method": "GET", "path": "/", "scope": "read"}
+    with pytest.raises(errors.InvalidResource) as caught:
+        rules.operations([good, {**good, "method": "G E T"}], ["read"])
+    assert [issue.path for issue in caught.value.issues] == [
+        ("operations", "1", "method")
+    ]
 
 
 @pytest.mark.parametrize(
