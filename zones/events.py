@@ -32,6 +32,7 @@ class _Ended(Event):
     sessions: int = 0
     agents: int = 0
     delegations: int = 0
+    bindings: int = 0
 
     def summary(self) -> dict[str, Any]:
         return {
@@ -40,6 +41,7 @@ class _Ended(Event):
             "revoked_sessions": self.sessions,
             "terminated_agents": self.agents,
             "revoked_delegations": self.delegations,
+            "removed_bindings": self.bindings,
         }
 
 
@@ -90,7 +92,19 @@ class SelfRegistrationEnded(_Changed):
 class ZoneArchived(_Ended):
     name: ClassVar[str] = "zone.archived"
     entity_type: ClassVar[str] = "zones"
-    sentence: ClassVar[str] = "A zone was archived, and all that acted in it ended."
+    sentence: ClassVar[str] = "A zone was archived, and all that lived in it ended."
+
+    resources: int = 0
+    providers: int = 0
+    admin_tokens: int = 0
+
+    def summary(self) -> dict[str, Any]:
+        return {
+            **super().summary(),
+            "archived_resources": self.resources,
+            "archived_providers": self.providers,
+            "revoked_admin_tokens": self.admin_tokens,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,11 +130,24 @@ class ApplicationChanged(_Changed):
 
 @dataclass(frozen=True, kw_only=True)
 class ClientSecretRotated(_Changed):
+    """``overlap_seconds`` is how long the secret before stays good; ``ended`` counts
+    what was ended with it, None where nothing was to end."""
+
     name: ClassVar[str] = "application.secret_rotated"
     entity_type: ClassVar[str] = "applications"
     sentence: ClassVar[str] = "An application got a new client secret."
 
     secret_rotated: bool = True
+    overlap_seconds: int
+    ended: Mapping[str, int] | None = None
+
+    def summary(self) -> dict[str, Any]:
+        told = {**super().summary(), "overlap_seconds": self.overlap_seconds}
+        if self.ended is not None:
+            told["revoked_sessions"] = self.ended["sessions"]
+            told["terminated_agents"] = self.ended["agents"]
+            told["revoked_delegations"] = self.ended["delegations"]
+        return told
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,10 +193,10 @@ class ResourceChanged(_Changed):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ResourceArchived(_Changed):
+class ResourceArchived(_Ended):
     name: ClassVar[str] = "resource.archived"
     entity_type: ClassVar[str] = "resources"
-    sentence: ClassVar[str] = "A resource was archived."
+    sentence: ClassVar[str] = "A resource was archived, with the delegations over it."
 
 
 @dataclass(frozen=True, kw_only=True)

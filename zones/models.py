@@ -121,10 +121,20 @@ class Application(models.Model):
                 condition=Q(archived_at=None, expires_at__isnull=False),
                 name="applications_expiring",
             ),
+            models.Index(
+                fields=["zone", "expires_at"],
+                condition=Q(archived_at=None, registration_method="dcr"),
+                name="applications_self_registered",
+            ),
         ]
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_managed(self) -> bool:
+        """Whether an operator made it; else it registered itself."""
+        return self.registration_method == RegistrationMethod.MANAGED
 
 
 class ProviderKind(models.TextChoices):
@@ -278,6 +288,30 @@ class GatewayBindingRevision(models.Model):
 
     def __str__(self) -> str:
         return f"{self.zone_id} at {self.version}"
+
+
+class ZoneUsage(models.Model):
+    """How much of what is limited a zone has, so that a limit needs no counting.
+
+    Invariant: ``resources`` is the number of the zone's live resources. A zone without
+    a row has had none.
+    """
+
+    zone = models.OneToOneField(
+        Zone, models.PROTECT, primary_key=True, related_name="usage"
+    )
+    resources = models.IntegerField(default=0)
+
+    class Meta:
+        db_table = "zone_usage"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(resources__gte=0), name="zone_usage_resources_not_negative"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.zone_id}: {self.resources} resources"
 
 
 class TokenScope(models.TextChoices):

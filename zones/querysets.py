@@ -87,6 +87,11 @@ class ResourceQuerySet(InZoneQuerySet):
             gateway_application_id=Subquery(binding.values("application_id")[:1])
         )
 
+    def fronted_by(self, application_id: str) -> Self:
+        return self.with_gateway_application().filter(
+            gateway_application_id=application_id
+        )
+
 
 class AdminTokenQuerySet(models.QuerySet):
     def usable(self) -> Self:

@@ -195,15 +195,22 @@ def _end_due_batch(zone_id: str, limit: int) -> int:
 
 @transaction.atomic
 def end_agents_of(
-    actor: Actor, *, zone_id: str, application_ids: Sequence[str] | None, reason: str
+    actor: Actor,
+    *,
+    zone_id: str,
+    application_ids: Sequence[str] | None,
+    reason: str,
+    closes: bool = True,
 ) -> Ended:
     """Ends every live agent of the zone, or of these applications in it and on their
-    authority sessions, and closes them for new ones. For archiving: the caller records
-    the gesture itself.
+    authority sessions, and ``closes`` them for new ones, which is for archiving. The
+    caller records the gesture itself.
     """
     # Agents are locked before room everywhere, so the door is shut in between; who
     # slipped in until then ends as well.
     first = _end_live(actor, zone_id, application_ids, reason)
+    if not closes:
+        return first
     capacity.close([zone_id] if application_ids is None else list(application_ids))
     second = _end_live(actor, zone_id, application_ids, reason)
     return Ended(first.agents + second.agents, first.edges + second.edges)

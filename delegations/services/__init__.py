@@ -8,7 +8,9 @@ from delegations.services.expiring import expire_due_edges
 from delegations.services.judging import DelegationRequest
 from delegations.services.revoking import (
     Revocation,
+    preview_over_resource,
     revoke_delegation,
+    revoke_over_resource,
 )
 
 __all__ = [
@@ -17,5 +19,7 @@ __all__ = [
     "Revocation",
     "create_delegation",
     "expire_due_edges",
+    "preview_over_resource",
     "revoke_delegation",
+    "revoke_over_resource",
 ]

@@ -77,6 +77,36 @@ def preview_revocation(*, zone_id: str, edge_id: str) -> Revocation:
     return Revocation(edge_id, fall)
 
 
+def revoke_over_resource(
+    actor: Actor, *, zone_id: str, resource_id: str, identifier: str, reason: str
+) -> Fall:
+    """Ends the edges that have no object once the resource is gone, with what rests on
+    them. For archiving: the caller has locked the resource and records the gesture
+    itself. Must run in a transaction."""
+    edge_ids = _edges_about(zone_id, resource_id, identifier)
+    if not edge_ids:
+        return Fall(zone_id=zone_id)
+    return carry_out(
+        actor,
+        zone_id,
+        headline=lambda fall: _headline(zone_id, edge_ids[0], fall),
+        reason=reason,
+        edge_ids=edge_ids,
+    )
+
+
+def preview_over_resource(*, zone_id: str, resource_id: str, identifier: str) -> Fall:
+    """What ``revoke_over_resource`` would end."""
+    edge_ids = _edges_about(zone_id, resource_id, identifier)
+    return foresee(zone_id, edge_ids=edge_ids) if edge_ids else Fall(zone_id=zone_id)
+
+
+def _edges_about(zone_id: str, resource_id: str, identifier: str) -> list[str]:
+    named = {"zone_id": zone_id, "resource_id": resource_id, "identifier": identifier}
+    rows = statements.fetch_all("delegations/about_resource", named)
+    return [str(row[0]) for row in rows]
+
+
 def _headline(zone_id: str, edge_id: str, fall: Fall) -> DelegationRevoked:
     return DelegationRevoked(
         zone_id=zone_id,

@@ -65,6 +65,11 @@ def authenticate(request: TokenRequest) -> Application:
     return application
 
 
+def proof(request: TokenRequest) -> bytes:
+    """What the application's row holds when the request's secret is good."""
+    return zone_services.digest_of(request.application_id, request.client_secret)
+
+
 def refuse(request: TokenRequest, reason: str, error: CaracalError) -> NoReturn:
     """Counts and records the failure, then raises ``error``, or TooManyExchanges."""
     failures.labels(reason).inc()

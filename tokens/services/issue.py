@@ -151,6 +151,7 @@ def _facts(request: TokenRequest, application: Application) -> Facts | None:
         {
             "application_id": application.id,
             "zone_id": application.zone_id,
+            "proof": clients.proof(request),
             "session_id": request.session_id,
             "resources": list(request.resources),
         },

@@ -1,5 +1,5 @@
 -- What issuing a token needs to know: no row when the application or its zone is not in
--- force. Bounded by the resources asked for (at most 32); everything is found by a
+-- force, or the secret that proved who asks is not good any more. Bounded by the resources asked for (at most 32); everything is found by a
 -- primary or unique key. The share locks make an archival of either wait for the
 -- session about to be written, or this statement for the archival: then no row comes.
 SELECT
@@ -51,4 +51,11 @@ WHERE
     AND zones.archived_at IS NULL
     AND applications.archived_at IS NULL
     AND (applications.expires_at IS NULL OR applications.expires_at > now())
+    AND (
+        applications.secret_digest = %(proof)s
+        OR (
+            applications.previous_secret_digest = %(proof)s
+            AND applications.previous_secret_expires_at > now()
+        )
+    )
 FOR SHARE OF zones, applications

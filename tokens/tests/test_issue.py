@@ -19,6 +19,7 @@ from audit.models import AuditEvent
 from caracal_site.actors import Actor
 from caracal_site.errors import CaracalError
 from caracal_site.ids import new_id
+from caracal_site.testing.races import Threads, held
 from tokens import bearer, services
 from tokens.errors import (
     ChallengeInvalid,
@@ -351,6 +352,30 @@ def test_the_previous_secret_is_good_until_its_overlap_ends(
     rotated.update(previous_secret_expires_at=timezone.now() - timedelta(seconds=1))
     with pytest.raises(ClientNotAuthenticated):
         issue(client, resource)
+
+
+def test_a_secret_that_is_replaced_meanwhile_gets_nothing(
+    client: Client, resource: str
+) -> None:
+    """Whoever has proved who they are still waits for the application's row."""
+    row = Application.objects.filter(id=client.id)
+    with Threads(1) as threads:
+        with held(row) as waiting:
+            asked = threads.start(issue, client, resource)
+            waiting(1)
+            row.update(secret_digest=digest_of(client.id, "new secret"))
+        assert isinstance(asked.exception(60), ClientNotAuthenticated)
+    assert not Session.objects.filter(client_id=client.id).exists()
+    assert issue(client, resource, client_secret="new secret")
+
+
+def test_another_spelling_of_a_resource_names_it_too(
+    zone: Zone, client: Client
+) -> None:
+    kept = make_resource(zone, client, identifier=f"https://{new_id()}.example.com")
+    shouted = kept.replace("https://", "HTTPS://").replace("example", "EXAMPLE")
+    for spelling in (kept, f"{kept}/", f"{kept}:443/", shouted):
+        assert issue(client, spelling).target_resources == (kept,)
 
 
 def test_an_archived_or_expired_application_gets_nothing(

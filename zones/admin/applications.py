@@ -7,7 +7,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -20,13 +20,31 @@ from caracal_site.console import columns, display
 from caracal_site.console.disclosure import Disclosure, OnceField
 from caracal_site.console.filters import StateFilter, ZoneFilter
 from caracal_site.console.forms import ConsoleForm, LinesField
-from caracal_site.console.gestures import Affected, Done, Gesture, Impact, examples
-from caracal_site.console.panels import Links, Panel
+from caracal_site.console.gestures import (
+    Affected,
+    Done,
+    Gesture,
+    GestureForm,
+    Impact,
+    examples,
+)
+from caracal_site.console.panels import Links, Panel, Table
+from delegations.services.ending import Fall
 from tokens.models import Session
 from zones import services
 from zones.admin.scoped import ScopedAdmin, ScopedForm, live_agents
-from zones.models import Application, GatewayBinding
+from zones.models import Application, GatewayBinding, Resource
 
+SHOWN_RESOURCES = 25
+
+OVERLAPS = [
+    ("", "as long as is usual"),
+    (0, "stops working now"),
+    (300, "five more minutes"),
+    (3_600, "another hour"),
+    (86_400, "another day"),
+    (604_800, "another week"),
+]
 ADVICE = (
     "Give it to the application as its client secret. The application proves with it"
     " who it is when it asks for tokens."
@@ -44,6 +62,25 @@ class ApplicationForm(ScopedForm):
     )
 
 
+class RotationForm(GestureForm):
+    """Also how long the present secret is good, and whether it has leaked."""
+
+    overlap_seconds = forms.TypedChoiceField(
+        choices=OVERLAPS,
+        coerce=int,
+        empty_value=None,
+        required=False,
+        label="Present secret",
+        help_text="How long it works besides the new one.",
+    )
+    ends_live = forms.BooleanField(
+        required=False,
+        label="It has leaked",
+        help_text="End the application's sessions and agents, and what they delegated;"
+        " as usual, the present secret then stops working now.",
+    )
+
+
 class RotateSecret(Gesture):
     name = "rotate-secret"
     button = "Rotate client secret"
@@ -53,27 +90,37 @@ class RotateSecret(Gesture):
         " present one stays valid for a while, so that there is time to replace it; one"
         " before that stops working now."
     )
-    needs_reason = False
     is_harmful = False
     reveals = True
+    form_class = RotationForm
 
     def offered_for(self, row: Application) -> bool:
         ended = row.expires_at is not None and row.expires_at <= timezone.now()
         return row.archived_at is None and not ended
 
     def preview(self, rows: Sequence[Application]) -> Impact:
-        return Impact()
+        fall, sessions = _acting(rows[0])
+        agents = display.counted(len(fall.agents), "agent")
+        told = f"{agents} and {display.counted(sessions, 'session')}"
+        return Impact(notes=[f"If the secret has leaked, {told} would end."])
 
     def perform(
         self, actor: Actor, rows: Sequence[Application], answers: dict[str, Any]
     ) -> Done:
         application = rows[0]
         issued = services.rotate_client_secret(
-            application.id, zone_id=application.zone_id, actor=actor
+            application.id,
+            zone_id=application.zone_id,
+            actor=actor,
+            reason=answers["reason"],
+            overlap_seconds=answers["overlap_seconds"],
+            ends_live=answers["ends_live"],
         )
         until = issued.application.previous_secret_expires_at
         spare = (
-            f" The previous secret works until {display.utc(until)}." if until else ""
+            f" The previous secret works until {display.utc(until)}."
+            if until
+            else " The previous secret works no more."
         )
         return Done("The secret is replaced.", _disclosed(issued, ADVICE + spare))
 
@@ -91,14 +138,8 @@ class ArchiveApplication(Gesture):
         return row.archived_at is None
 
     def preview(self, rows: Sequence[Application]) -> Impact:
-        row = rows[0]
-        live = AgentSession.objects.in_zone(row.zone_id).live()
-        own = live.filter(application=row).order_by("id")
-        fall = preview_termination(
-            zone_id=row.zone_id, agent_ids=list(own.values_list("id", flat=True))
-        )
-        sessions = Session.objects.in_zone(row.zone_id).usable().filter(client=row)
-        bound = GatewayBinding.objects.filter(application=row)
+        fall, sessions = _acting(rows[0])
+        bound = GatewayBinding.objects.filter(application=rows[0])
         return Impact(
             [
                 Affected(
@@ -112,7 +153,7 @@ class ArchiveApplication(Gesture):
                     examples("delegations.DelegationEdge", fall.edges),
                 ),
                 Affected("Invocations canceled", len(fall.invocations)),
-                Affected("Authority sessions revoked", sessions.count()),
+                Affected("Authority sessions revoked", sessions),
                 Affected(
                     "Resources left without a gateway",
                     bound.count(),
@@ -151,6 +192,7 @@ class ApplicationAdmin(ScopedAdmin):
         columns.words("traits"),
         "agents",
         columns.moment("secret_rotated_at", "secret changed"),
+        columns.moment("expires_at", "expires"),
         columns.moment("created_at"),
     )
     list_filter = (StateFilter, "registration_method", ZoneFilter)
@@ -192,6 +234,19 @@ class ApplicationAdmin(ScopedAdmin):
                 ("authority sessions", "", f"{sessions}?application={obj.pk}"),
             ],
         )
+        resources = Resource.objects.in_zone(obj.zone_id).live().fronted_by(obj.pk)
+        fronted = resources.order_by("name", "pk")[: SHOWN_RESOURCES + 1]
+        listing = reverse("admin:zones_resource_changelist")
+        others = display.link(f"{listing}?gateway={obj.pk}", "all of them")
+        yield Table(
+            title="Resources it fronts",
+            headings=("Name", "Identifier"),
+            rows=[
+                (display.object_link(row), display.mono(row.identifier))
+                for row in list(fronted)[:SHOWN_RESOURCES]
+            ],
+            more=others if len(fronted) > SHOWN_RESOURCES else "",
+        )
 
     def create(
         self, actor: Actor, form: ConsoleForm
@@ -223,6 +278,18 @@ class ApplicationAdmin(ScopedAdmin):
     def agents(self, obj: Any) -> SafeString:
         url = reverse("admin:agents_agentsession_changelist")
         return display.link(f"{url}?application={obj.pk}", f"{obj.agent_count:,}")
+
+
+def _acting(row: Application) -> tuple[Fall, int]:
+    """What ends with all the application does, and how many sessions it has."""
+    live = AgentSession.objects.in_zone(row.zone_id).live()
+    own = live.filter(Q(application=row) | Q(subject_session__client=row))
+    fall = preview_termination(
+        zone_id=row.zone_id,
+        agent_ids=list(own.order_by("id").values_list("id", flat=True)),
+    )
+    sessions = Session.objects.in_zone(row.zone_id).usable().filter(client=row)
+    return fall, sessions.count()
 
 
 def _disclosed(issued: services.IssuedApplication, advice: str) -> Disclosure:

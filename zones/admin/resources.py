@@ -73,7 +73,9 @@ class ResourceForm(ScopedForm):
         help_text="An absolute URI such as resource://calendar. Made from the name when"
         " empty.",
     )
-    upstream_url = forms.CharField(max_length=rules.MAX_UPSTREAM_URL, required=False)
+    upstream_url = forms.CharField(
+        max_length=rules.MAX_UPSTREAM_URL, required=False, label="Upstream URL"
+    )
     scopes = LinesField(max_length=200, help_text="One a line.")
     credential_provider = forms.ModelChoiceField(
         Provider.objects.none(), required=False, label="Provider"
@@ -137,17 +139,15 @@ class ArchiveResource(Gesture):
     question = "Archive this resource?"
     explanation = (
         "Nobody can be given authority over it any more, and its gateway stops serving"
-        " it. This cannot be undone; the identifier becomes free."
+        " it. Delegations about nothing else end, with the agents that only they"
+        " justify. This cannot be undone; the identifier becomes free."
     )
 
     def offered_for(self, row: Resource) -> bool:
         return row.archived_at is None and not services.is_control(row.identifier)
 
     def preview(self, rows: Sequence[Resource]) -> Impact:
-        edges = DelegationEdge.objects.in_zone(rows[0].zone_id).active()
-        naming = list(
-            edges.filter(resource=rows[0]).order_by("id").values_list("id", flat=True)
-        )
+        fall = services.preview_archive(rows[0])
         bound = GatewayBinding.objects.filter(
             zone=rows[0].zone_id, resource_identifier=rows[0].identifier
         )
@@ -155,10 +155,16 @@ class ArchiveResource(Gesture):
             [
                 Affected("Gateway bindings removed", bound.count()),
                 Affected(
-                    "Delegations that lose their object",
-                    len(naming),
-                    examples(DelegationEdge, naming),
+                    "Delegations revoked",
+                    len(fall.edges),
+                    examples(DelegationEdge, fall.edges),
                 ),
+                Affected(
+                    "Agents that end",
+                    len(fall.agents),
+                    examples("agents.AgentSession", fall.agents),
+                ),
+                Affected("Invocations canceled", len(fall.invocations)),
             ]
         )
 
@@ -193,6 +199,7 @@ class ResourceAdmin(ScopedAdmin):
         "operation_enforcement",
         ZoneFilter,
         linked("credential_provider_id", "provider"),
+        linked("gateway_application_id", "gateway"),
     )
     search_fields = ("name", "identifier", "=id")
     readonly_fields = (
@@ -238,7 +245,7 @@ class ResourceAdmin(ScopedAdmin):
     def state(self, obj: Resource) -> SafeString:
         return display.badge("archived" if obj.archived_at else "live")
 
-    @admin.display(description="gateway application")
+    @admin.display(description="gateway")
     def gateway(self, obj: Any) -> SafeString:
         return display.link_to(
             Application, obj.gateway_application_id, obj.gateway_application_name or ""

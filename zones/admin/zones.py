@@ -22,19 +22,27 @@ from caracal_site.console.filters import StateFilter
 from caracal_site.console.forms import ConsoleForm
 from caracal_site.console.gestures import Affected, Done, Gesture, Impact, examples
 from caracal_site.console.overview import Figure
-from caracal_site.console.panels import Links, Panel
+from caracal_site.console.panels import Facts, Links, Panel
 from delegations.models import DelegationEdge
 from tokens import services as tokens
 from tokens.models import Session
 from zones import rules, services
 from zones.admin.scoped import counted, live_agents
-from zones.models import Application, Provider, Resource, Zone
+from zones.models import AdminToken, Application, Provider, Resource, Zone
+from zones.overview import overview_of
 
 SHUTDOWNS = [
     ("", "refuse while there are any"),
     ("keep_live", "let them live until they expire"),
     ("revoke_live", "end them, their sessions and their agents now"),
 ]
+
+
+_STANDING: dict[str, Any] = {
+    "Applications": Application.objects,
+    "Resources": Resource.objects,
+    "Providers": Provider.objects,
+}
 
 
 class ZoneForm(ConsoleForm):
@@ -65,7 +73,8 @@ class ArchiveZone(Gesture):
     question = "Archive this zone?"
     explanation = (
         "Everything that acts in the zone ends at once: agents, their delegated"
-        " authority and every session. Tokens of the zone stop working. This cannot be"
+        " authority and every session. So does everything that stands in it:"
+        " applications, resources, providers and its admin tokens. This cannot be"
         " undone; the slug becomes free."
     )
 
@@ -90,9 +99,13 @@ class ArchiveZone(Gesture):
                     "Authority sessions revoked",
                     Session.objects.in_zone(zone.id).usable().count(),
                 ),
+                *(
+                    Affected(f"{title} archived", rows.in_zone(zone.id).live().count())
+                    for title, rows in _STANDING.items()
+                ),
                 Affected(
-                    "Applications that stop working",
-                    Application.objects.in_zone(zone.id).live().count(),
+                    "Admin tokens revoked",
+                    AdminToken.objects.filter(zone=zone).usable().count(),
                 ),
             ],
             phrase=zone.slug,
@@ -182,6 +195,8 @@ class ZoneAdmin(DomainAdmin):
 
     def panels(self, request: HttpRequest, obj: Zone) -> Iterable[Panel]:
         yield Links(title="In this zone", links=_contents(obj))
+        if obj.archived_at is None:
+            yield Facts(title="At a glance", facts=_glance(overview_of(obj.pk)))
 
     def create(
         self, actor: Actor, form: ConsoleForm
@@ -251,6 +266,18 @@ def _contents(zone: Any) -> list[tuple[str, str, str]]:
         ("signing keys", "", _url(zone, "tokens_signingkey")),
         ("audit trail", "", _url(zone, "audit_adminauditevent")),
         ("events", "", _url(zone, "audit_outboxevent")),
+    ]
+
+
+def _glance(seen: dict[str, Any]) -> list[tuple[str, str]]:
+    applications, decisions = seen["applications"], seen["decisions_24h"]
+    return [
+        ("Expired applications", f"{applications['expired']:,}"),
+        ("Expiring in a week", f"{applications['expiring_soon']:,}"),
+        ("Unenforced resources", f"{seen['resources']['unenforced']:,}"),
+        ("Sessions in force", f"{seen['sessions']['active']:,}"),
+        ("Allowed in 24 hours", f"{decisions['allowed']:,}"),
+        ("Denied in 24 hours", f"{decisions['denied']:,}"),
     ]
 
 

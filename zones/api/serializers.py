@@ -25,6 +25,7 @@ from zones.models import (
 MAX_ID = 128
 MAX_PROVIDER_NAME = 512
 MIN_SECRET, MAX_SECRET = 32, 512
+MAX_OVERLAP = 7 * 86_400
 
 
 class SlugField(TextField):
@@ -81,6 +82,14 @@ class ApplicationChangeSerializer(StrictSerializer):
         if not secret.strip(BLANKS):
             raise serializers.ValidationError("must not be blank")
         return secret
+
+
+class SecretRotateSerializer(StrictSerializer):
+    """``overlap_seconds`` is how long the secret before stays good; ``revoke_live``
+    is for one that leaked: it ends what the application did, without overlap."""
+
+    overlap_seconds = WholeField(minimum=0, maximum=MAX_OVERLAP, required=False)
+    revoke_live = FlagField(required=False, source="ends_live")
 
 
 class ApplicationRegisterSerializer(StrictSerializer):

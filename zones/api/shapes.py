@@ -92,9 +92,10 @@ def provider(row: dict[str, Any]) -> dict[str, Any]:
     return {**row, "secret_config_keys": []}
 
 
-def issued(application: IssuedApplication) -> dict[str, Any]:
+def issued(application: IssuedApplication, seen: tuple[str, ...]) -> dict[str, Any]:
+    """The members of the application that are seen, and its secret."""
     return {
-        **columns_of(application.application, APPLICATION_IN_ZONE),
+        **columns_of(application.application, seen),
         "client_secret": application.client_secret,
     }
 
@@ -171,18 +172,7 @@ class ApplicationShape(serializers.Serializer):
     created_at = serializers.DateTimeField()
 
 
-class ApplicationChangedShape(serializers.Serializer):
-    id = serializers.CharField()
-    name = serializers.CharField()
-
-
-class ApplicationIssuedShape(serializers.Serializer):
-    id = serializers.CharField()
-    zone_id = serializers.CharField()
-    name = serializers.CharField()
-    registration_method = serializers.ChoiceField(RegistrationMethod.choices)
-    expires_at = serializers.DateTimeField(allow_null=True)
-    created_at = serializers.DateTimeField()
+class ApplicationIssuedShape(ApplicationShape):
     client_secret = serializers.CharField(help_text="Shown this once.")
 
 

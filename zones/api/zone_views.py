@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -10,6 +9,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import Serializer
 
 from caracal_site import rates
 from caracal_site.api.idempotency import once
@@ -23,6 +23,7 @@ from zones.filters import ApplicationFilter, ProviderFilter, ResourceFilter
 from zones.models import Application, Provider, Resource
 
 BY_REQUEST = "deleted through the Management API"
+ROTATED_BY_REQUEST = "rotated through the Management API"
 PROVIDER_TESTS_PER_MINUTE = 10
 
 
@@ -32,13 +33,16 @@ class ApplicationsViewSet(ZoneScopedViewSet):
     invalid_body = errors.InvalidApplication
     success_status: ClassVar = {"create": 201, "register": 201, "destroy": 204}
 
+    @property
+    def seen(self) -> tuple[str, ...]:
+        """The members the caller sees: traits are for tokens of all zones only."""
+        if self.actor.is_global:
+            return shapes.APPLICATION
+        return shapes.APPLICATION_IN_ZONE
+
     def rows(self) -> QuerySet[Any, dict[str, Any]]:
-        """Live applications as answered: traits for tokens of all zones only."""
-        in_zone = Application.objects.in_zone(self.zone.id).live()
-        seen = (
-            shapes.APPLICATION if self.actor.is_global else shapes.APPLICATION_IN_ZONE
-        )
-        return in_zone.values(*seen)
+        """Live applications as answered."""
+        return Application.objects.in_zone(self.zone.id).live().values(*self.seen)
 
     @described(
         "List applications",
@@ -74,7 +78,7 @@ class ApplicationsViewSet(ZoneScopedViewSet):
                 actor=self.actor,
                 traits=fields.get("traits", ()),
             )
-            return Response(shapes.issued(made), status=201)
+            return Response(shapes.issued(made, self.seen), status=201)
 
         return once(request, perform)
 
@@ -97,7 +101,7 @@ class ApplicationsViewSet(ZoneScopedViewSet):
                 actor=self.actor,
                 expires_in_seconds=fields["expires_in"],
             )
-            return Response(shapes.issued(made), status=201)
+            return Response(shapes.issued(made, self.seen), status=201)
 
         return once(request, perform)
 
@@ -113,7 +117,7 @@ class ApplicationsViewSet(ZoneScopedViewSet):
     @described(
         "Change an application",
         body=serializers.ApplicationChangeSerializer,
-        answer=shapes.ApplicationChangedShape,
+        answer=shapes.ApplicationShape,
         refusals=(400, 404, 409, 413, 415),
     )
     def partial_update(self, request: Request, zone_id: str, id: str) -> Response:
@@ -121,7 +125,7 @@ class ApplicationsViewSet(ZoneScopedViewSet):
         application = services.change_application(
             id, zone_id=zone_id, actor=self.actor, changes=changes
         )
-        return Response({"id": application.id, "name": application.name})
+        return Response(shapes.columns_of(application, self.seen))
 
     @described("Archive an application", status=204, refusals=(400, 404, 409))
     def destroy(self, request: Request, zone_id: str, id: str) -> Response:
@@ -132,12 +136,24 @@ class ApplicationsViewSet(ZoneScopedViewSet):
 
     @described(
         "Give an application a new secret",
+        body=serializers.SecretRotateSerializer,
         answer=shapes.ApplicationIssuedShape,
-        refusals=(400, 404, 409),
+        refusals=(400, 404, 409, 413, 415),
     )
     def rotate_secret(self, request: Request, zone_id: str, id: str) -> Response:
-        rotated = services.rotate_client_secret(id, zone_id=zone_id, actor=self.actor)
-        return Response(shapes.issued(rotated))
+        rotated = services.rotate_client_secret(
+            id,
+            zone_id=zone_id,
+            actor=self.actor,
+            reason=ROTATED_BY_REQUEST,
+            **self.optional_body(serializers.SecretRotateSerializer),
+        )
+        return Response(shapes.issued(rotated, self.seen))
+
+    def optional_body(self, serializer: type[Serializer[Any]]) -> dict[str, Any]:
+        """The body, where the clients of the contract send none."""
+        is_empty = self.request.META.get("CONTENT_LENGTH") in (None, "", "0")
+        return {} if is_empty else self.body(serializer)
 
 
 class ProvidersViewSet(ZoneScopedViewSet):
@@ -298,15 +314,15 @@ class ResourcesViewSet(ZoneScopedViewSet):
 
 
 def limit_registrations(zone_id: str, token_id: str) -> None:
-    """``DCR_RATE_LIMIT_PER_SEC`` for each zone and token.
+    """``DCR_RATE_LIMIT_PER_SEC`` for each zone, which is there, and token.
 
-    Raises DcrRateLimitExceeded. Windows are minutes of a key, so a key is a second.
+    Raises DcrRateLimitExceeded.
     """
-    subject = f"{zone_id}:{token_id}:{int(time.time())}"
+    most = settings.DCR_RATE_LIMIT_PER_SEC
     try:
-        rates.check("dcr", subject, settings.DCR_RATE_LIMIT_PER_SEC)
-    except RateLimited:
-        raise errors.DcrRateLimitExceeded(retry_after=1) from None
+        rates.check("dcr", f"{zone_id}:{token_id}", most, seconds=1)
+    except RateLimited as limited:
+        raise errors.DcrRateLimitExceeded(headers=limited.headers) from None
 
 
 def limit_provider_tests(zone_id: str) -> None:

@@ -16,6 +16,7 @@ from zones.services.applications import (
     archive_expired_applications,
     change_application,
     create_application,
+    digest_of,
     register_application,
     rotate_client_secret,
     verify_client_secret,
@@ -39,6 +40,7 @@ from zones.services.resources import (
     change_resource,
     create_resource,
     is_control,
+    preview_archive,
 )
 from zones.services.zones import (
     DcrStatus,
@@ -72,6 +74,7 @@ __all__ = [
     "create_resource",
     "create_zone",
     "dcr_status",
+    "digest_of",
     "find_usable",
     "hold_gateway_application",
     "hold_provider",
@@ -80,6 +83,7 @@ __all__ = [
     "lock_zone",
     "mark_used",
     "mint_admin_token",
+    "preview_archive",
     "register_application",
     "require_token_manager",
     "revoke_admin_token",

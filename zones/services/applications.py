@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -11,25 +10,27 @@ from typing import Any, TypedDict
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
-from django.db.models.functions import Now
+from django.db.models import F, Value
+from django.db.models.functions import Lower, Now
 
 from audit.record import record
 from caracal_site import actors, database, sealing
 from caracal_site.actors import Actor
+from caracal_site.api.permissions import authorise
 from caracal_site.database import refused
-from caracal_site.errors import NoFields, ZoneNotFound
+from caracal_site.errors import Issue, NoFields, ZoneNotFound
 from caracal_site.ids import new_id
+from caracal_site.jobs import OUTAGES
 from zones import errors, events, rules
 from zones.models import Application, RegistrationMethod
 from zones.querysets import RESERVED_NAME_PREFIX
-from zones.services.ending import end_applications
+from zones.services.ending import end_acting, end_applications
 from zones.services.holding import hold_zone, lock_zone
 from zones.traits import check as check_traits
 from zones.traits import namespace_of
 
 NAME_KEY = "applications_name_live_key"
-EXPIRED_BATCH = 200
+EXPIRED_BATCH = 100
 NO_DIGEST = bytes(32)
 
 
@@ -71,9 +72,12 @@ def register_application(
 ) -> IssuedApplication:
     """A self-registered application, which lives for ``expires_in_seconds``.
 
-    Raises ReservedNamespace, ZoneNotFound, DcrDisabled or DcrLimitExceeded. The zone's
-    row stays locked until the commit, so the limit is exact.
+    Names may repeat, but none registers itself under the name of a managed one. Raises
+    ReservedNamespace, ZoneNotFound, DcrDisabled, DcrLimitExceeded or
+    ApplicationNameTaken. The zone's row stays locked until the commit, so the limit is
+    exact; it bounds what is counted, too.
     """
+    authorise(actor, zone_id=zone_id, writes=True)
     _refuse_reserved(actor, name)
     zone = lock_zone(zone_id, actor=actor)
     if not zone.dcr_enabled:
@@ -81,6 +85,7 @@ def register_application(
     live = Application.objects.in_zone(zone_id).live().dynamic().unexpired()
     if live.count() >= settings.MAX_DCR_APPLICATIONS_PER_ZONE:
         raise errors.DcrLimitExceeded
+    _refuse_managed_name(zone_id, name)
     issued = _issue(
         zone_id,
         name,
@@ -101,8 +106,9 @@ def change_application(
     ``CLIENT_SECRET_OVERLAP_SECONDS``.
 
     Raises NoFields, ReservedNamespace, ApplicationNotFound, an error about traits,
-    ApplicationExpired or ApplicationNameTaken.
+    InvalidApplication for a weak secret, ApplicationExpired or ApplicationNameTaken.
     """
+    authorise(actor, zone_id=zone_id, writes=True)
     if not changes:
         raise NoFields
     _refuse_reserved(actor, changes.get("name"))
@@ -112,8 +118,12 @@ def change_application(
     columns: dict[str, Any] = dict(changes)
     if "traits" in changes:
         _refuse_authority_to_dynamic(application, changes["traits"])
+    if "name" in changes and not application.is_managed:
+        _refuse_managed_name(zone_id, changes["name"])
     if "client_secret" in changes:
-        columns |= _replaced_secret(application, columns.pop("client_secret"))
+        chosen = columns.pop("client_secret")
+        _refuse_weak(chosen)
+        columns |= _replaced_secret(application, chosen, _default_overlap())
     with refused(NAME_KEY, errors.ApplicationNameTaken):
         _update(application, columns)
     fields = tuple(field for field in changes if field != "client_secret")
@@ -125,18 +135,59 @@ def change_application(
     return application
 
 
-@transaction.atomic
 def rotate_client_secret(
-    application_id: str, *, zone_id: str, actor: Actor
+    application_id: str,
+    *,
+    zone_id: str,
+    actor: Actor,
+    reason: str,
+    overlap_seconds: int | None = None,
+    ends_live: bool = False,
 ) -> IssuedApplication:
     """Gives the application a new secret; the one before stays valid for
-    ``CLIENT_SECRET_OVERLAP_SECONDS``. Raises ApplicationNotFound or
-    ApplicationExpired."""
+    ``overlap_seconds``, by default ``CLIENT_SECRET_OVERLAP_SECONDS``.
+
+    ``ends_live`` is for a secret that leaked: what the application did until now ends,
+    its sessions and agents with their delegations, and by default there is no overlap.
+    Raises ApplicationNotFound or ApplicationExpired.
+    """
+    usual = 0 if ends_live else _default_overlap()
+    overlap = usual if overlap_seconds is None else overlap_seconds
+    return database.retried(
+        partial(_rotate, application_id, zone_id, actor, reason, overlap, ends_live)
+    )
+
+
+@transaction.atomic
+def _rotate(
+    application_id: str,
+    zone_id: str,
+    actor: Actor,
+    reason: str,
+    overlap: int,
+    ends_live: bool,
+) -> IssuedApplication:
     hold_zone(zone_id, actor=actor)
     application = _lock(application_id, zone_id)
     secret = sealing.new_credential("cs_")
-    _update(application, _replaced_secret(application, secret))
-    record(actor, _event(events.ClientSecretRotated, application, ()))
+    _update(application, _replaced_secret(application, secret, overlap))
+    ended = None
+    if ends_live:
+        ended = end_acting(
+            actor,
+            zone_id=zone_id,
+            application_ids=[application_id],
+            reason="client_secret_rotated",
+            closes=False,
+        )
+    headline = _event(
+        events.ClientSecretRotated,
+        application,
+        (),
+        overlap_seconds=overlap,
+        ended=ended.counts if ended else None,
+    )
+    record(actor, [headline, *(ended.events if ended else ())], reason=reason)
     return IssuedApplication(application, secret)
 
 
@@ -156,6 +207,11 @@ def _archive(application_id: str, zone_id: str, actor: Actor, reason: str) -> No
     live = Application.objects.in_zone(zone_id).live().select_for_update()
     if not live.filter(id=application_id).exists():
         raise errors.ApplicationNotFound
+    _end(actor, zone_id, application_id, reason)
+
+
+def _end(actor: Actor, zone_id: str, application_id: str, reason: str) -> None:
+    """Ends one application, which the caller has locked, and records that."""
     ended = end_applications(
         actor, zone_id=zone_id, application_ids=[application_id], reason=reason
     )
@@ -165,31 +221,51 @@ def _archive(application_id: str, zone_id: str, actor: Actor, reason: str) -> No
     record(actor, [headline, *ended.events], reason=reason)
 
 
-def archive_expired_applications() -> int:
+def archive_expired_applications(limit: int = EXPIRED_BATCH) -> int:
     """Ends self-registered applications past their time; returns how many.
 
-    Each application is a transaction of its own; one that is gone or in a zone that
-    is gone by now is left alone.
+    Zone by zone, each batch in a transaction of its own: what one zone cannot do now
+    is left to the next run, and keeps no other zone waiting.
     """
-    actor = actors.system("archive-expired-applications")
+    due = Application.objects.live().dynamic().expired().filter(zone__archived_at=None)
+    archived, failed = 0, None
+    for zone_id in due.values_list("zone_id", flat=True).distinct().order_by("zone_id"):
+        try:
+            archived += _archive_expired_in(zone_id, limit)
+        except OUTAGES as error:
+            failed = error
+    if failed is not None:
+        raise failed
+    return archived
+
+
+def _archive_expired_in(zone_id: str, limit: int) -> int:
     archived = 0
     while True:
-        due = list(
-            Application.objects.live()
-            .dynamic()
-            .expired()
-            .filter(zone__archived_at=None)
-            .order_by("expires_at", "id")
-            .values_list("id", "zone_id")[:EXPIRED_BATCH]
-        )
-        for application_id, zone_id in due:
-            with suppress(errors.ApplicationNotFound, ZoneNotFound):
-                archive_application(
-                    application_id, zone_id=zone_id, actor=actor, reason="expired"
-                )
-        archived += len(due)
-        if len(due) < EXPIRED_BATCH:
+        batch = database.retried(partial(_archive_expired_batch, zone_id, limit))
+        archived += batch
+        if batch < limit:
             return archived
+
+
+@transaction.atomic
+def _archive_expired_batch(zone_id: str, limit: int) -> int:
+    """One batch of one zone: picked without locks, locked, looked at again, ended.
+
+    What another worker has locked is that worker's; a zone that is gone has nothing.
+    """
+    actor = actors.system("archive-expired-applications")
+    try:
+        hold_zone(zone_id, actor=actor)
+    except ZoneNotFound:
+        return 0
+    expired = Application.objects.in_zone(zone_id).live().dynamic().expired()
+    picked = expired.order_by("expires_at", "id").values_list("id", flat=True)[:limit]
+    locked = expired.filter(id__in=list(picked)).order_by("id")
+    ids = list(locked.select_for_update(skip_locked=True).values_list("id", flat=True))
+    for application_id in ids:
+        _end(actor, zone_id, application_id, "expired")
+    return len(ids)
 
 
 def verify_client_secret(
@@ -200,7 +276,7 @@ def verify_client_secret(
     Both are compared in constant time. Without ``now`` the database is asked for the
     time, and only when the secret is the previous one.
     """
-    given = sealing.digest("client_secret", f"{application.id}:{secret}")
+    given = digest_of(application.id, secret)
     current = sealing.same(given, bytes(application.secret_digest))
     previous = sealing.same(
         given, bytes(application.previous_secret_digest or NO_DIGEST)
@@ -223,26 +299,48 @@ def _issue(zone_id: str, name: str, **columns: Any) -> IssuedApplication:
         id=application_id,
         zone_id=zone_id,
         name=name,
-        secret_digest=_digest(application_id, secret),
+        secret_digest=digest_of(application_id, secret),
         **columns,
     )
     return IssuedApplication(application, secret)
 
 
-def _digest(application_id: str, secret: str) -> bytes:
+def digest_of(application_id: str, secret: str) -> bytes:
+    """How the application's row holds the secret."""
     return sealing.digest("client_secret", f"{application_id}:{secret}")
 
 
-def _replaced_secret(application: Any, secret: str) -> dict[str, Any]:
+def _default_overlap() -> int:
+    return int(settings.CLIENT_SECRET_OVERLAP_SECONDS)
+
+
+def _replaced_secret(application: Any, secret: str, overlap: int) -> dict[str, Any]:
+    """The columns of a new secret, the one before good for ``overlap`` seconds more."""
     if application.is_expired:
         raise errors.ApplicationExpired
-    overlap = timedelta(seconds=settings.CLIENT_SECRET_OVERLAP_SECONDS)
+    kept = overlap > 0
     return {
-        "secret_digest": _digest(application.id, secret),
-        "previous_secret_digest": F("secret_digest"),
-        "previous_secret_expires_at": Now() + overlap,
+        "secret_digest": digest_of(application.id, secret),
+        "previous_secret_digest": F("secret_digest") if kept else None,
+        "previous_secret_expires_at": Now() + timedelta(seconds=overlap)
+        if kept
+        else None,
         "secret_rotated_at": Now(),
     }
+
+
+def _refuse_weak(secret: str) -> None:
+    fault = rules.secret_fault(secret)
+    if fault:
+        raise errors.InvalidApplication([Issue(("client_secret",), fault)])
+
+
+def _refuse_managed_name(zone_id: str, name: str) -> None:
+    """A self-registered application is not to be taken for a managed one."""
+    managed = Application.objects.in_zone(zone_id).live().managed()
+    named = managed.alias(lowered=Lower("name")).filter(lowered=Lower(Value(name)))
+    if named.exists():
+        raise errors.ApplicationNameTaken
 
 
 def _update(application: Application, columns: dict[str, Any]) -> None:
@@ -267,7 +365,7 @@ def _refuse_reserved(actor: Actor, name: str | None) -> None:
 def _refuse_authority_to_dynamic(
     application: Application, given: Sequence[str]
 ) -> None:
-    if application.registration_method == RegistrationMethod.MANAGED:
+    if application.is_managed:
         return
     for trait in filter(namespace_of, given):
         raise errors.TraitForbidden(f"trait '{trait}' is for managed applications only")

@@ -48,13 +48,23 @@ def unbind(zone_id: str, identifier: str) -> int:
     return bound.delete()[0]
 
 
-def unbind_applications(zone_id: str, application_ids: Sequence[str]) -> None:
-    """Takes every resource from these applications."""
+def unbind_applications(zone_id: str, application_ids: Sequence[str]) -> int:
+    """Takes every resource from these applications; how many there were."""
     bound = GatewayBinding.objects.filter(
         zone_id=zone_id, application_id__in=application_ids
     )
-    if bound.delete()[0]:
+    unbound = bound.delete()[0]
+    if unbound:
         announce(zone_id)
+    return unbound
+
+
+def unbind_all(zone_id: str) -> int:
+    """Leaves no binding in the zone; how many there were."""
+    unbound = GatewayBinding.objects.filter(zone_id=zone_id).delete()[0]
+    if unbound:
+        announce(zone_id)
+    return unbound
 
 
 def announce(zone_id: str) -> None:

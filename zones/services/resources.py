@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, TypedDict
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models.functions import Now
+from django.db.models import F
+from django.db.models.functions import Greatest, Now
 
 from audit.record import record
+from caracal_site import database, statements
 from caracal_site.actors import Actor
 from caracal_site.database import refused
 from caracal_site.errors import NoFields
-from caracal_site.locks import LockClass, lock
+from caracal_site.locks import LockClass
+from delegations import services as delegations
+from delegations.services.ending import Fall
 from zones import errors, events, rules
-from zones.models import OperationEnforcement, Resource
+from zones.models import OperationEnforcement, Resource, ZoneUsage
 from zones.services import bindings, naming
 from zones.services.holding import (
     hold_gateway_application,
@@ -54,7 +59,7 @@ class ResourceFields(TypedDict, total=False):
 
 def is_control(identifier: str) -> bool:
     """Whether this is the platform's own control resource."""
-    return bool(identifier == settings.CONTROL_AUDIENCE)
+    return rules.same_resource(identifier, settings.CONTROL_AUDIENCE)
 
 
 @transaction.atomic
@@ -78,7 +83,7 @@ def create_resource(*, zone_id: str, actor: Actor, fields: ResourceFields) -> Re
     application_id = fields.get("gateway_application_id")
     if application_id is not None:
         hold_gateway_application(application_id, zone_id=zone_id)
-    _check_quota(zone_id)
+    _take_place(zone_id)
     resource = _insert(zone_id, given, base, columns)
     if application_id is not None:
         bindings.bind(zone_id, resource.identifier, application_id)
@@ -87,7 +92,6 @@ def create_resource(*, zone_id: str, actor: Actor, fields: ResourceFields) -> Re
     return described(resource, application_id)
 
 
-@transaction.atomic
 def change_resource(
     resource_id: str, *, zone_id: str, actor: Actor, changes: ResourceFields
 ) -> Resource:
@@ -96,55 +100,109 @@ def change_resource(
     A resource whose gateway application is gone can be changed without naming a new
     one. Raises NoFields, ResourceNotFound and what ``create_resource`` raises.
     """
+    return database.retried(partial(_change, resource_id, zone_id, actor, changes))
+
+
+@transaction.atomic
+def _change(
+    resource_id: str, zone_id: str, actor: Actor, changes: ResourceFields
+) -> Resource:
+    hold_zone(zone_id, actor=actor)
     if not changes:
         raise NoFields
-    hold_zone(zone_id, actor=actor)
-    if changes.get("credential_provider_id"):
-        hold_provider(str(changes["credential_provider_id"]), zone_id=zone_id)
-    if changes.get("gateway_application_id"):
-        hold_gateway_application(
-            str(changes["gateway_application_id"]), zone_id=zone_id
-        )
+    _hold_references(zone_id, changes)
     resource = _lock(resource_id, zone_id)
-    before = resource.identifier
+    bound = bindings.application_bound_to(zone_id, resource.identifier)
+    before = described(resource, bound)
+    columns = _changed_columns(actor, before, changes)
+    seen = {name: getattr(before, name) for name in SEEN_BY_GATEWAYS & columns.keys()}
+    rebind = columns.pop("gateway_application_id", None)
+    if rebind == bound:
+        rebind = None
+    with refused(IDENTIFIER_KEY, errors.ResourceIdentifierConflict):
+        Resource.objects.filter(id=resource_id).update(**columns, updated_at=Now())
+    changed = Resource.objects.get(id=resource_id)
+    _follow(changed, before.identifier, rebind)
+    after = described(changed, rebind or bound)
+    if any(getattr(after, name) != value for name, value in seen.items()):
+        bindings.announce(zone_id)
+    record(actor, _event(events.ResourceChanged, after, tuple(changes)))
+    return after
+
+
+def _hold_references(zone_id: str, changes: ResourceFields) -> None:
+    provider_id = changes.get("credential_provider_id")
+    if provider_id is not None:
+        hold_provider(provider_id, zone_id=zone_id)
+    application_id = changes.get("gateway_application_id")
+    if application_id is not None:
+        hold_gateway_application(application_id, zone_id=zone_id)
+
+
+def _changed_columns(
+    actor: Actor, resource: Resource, changes: ResourceFields
+) -> dict[str, Any]:
+    """The new values as they are kept, once they fit what the resource is."""
     columns: dict[str, Any] = dict(changes)
     if "identifier" in changes:
         columns["identifier"] = _canonical(changes["identifier"])
         _refuse_reserved(actor, columns["identifier"])
-    _guard_control(actor, before, columns)
-    _require(columns, control=is_control(before))
+    _guard_control(actor, resource.identifier, columns)
+    _require(columns, control=is_control(resource.identifier))
     if "operations" in changes or "scopes" in changes:
         columns["operations"] = rules.operations(
             columns.get("operations", resource.operations),
             columns.get("scopes", resource.scopes),
         )
-    rebind = columns.pop("gateway_application_id", None)
-    with refused(IDENTIFIER_KEY, errors.ResourceIdentifierConflict):
-        Resource.objects.filter(id=resource_id).update(**columns, updated_at=Now())
-    resource.refresh_from_db()
-    _follow(resource, before, rebind)
-    if SEEN_BY_GATEWAYS & changes.keys():
-        bindings.announce(zone_id)
-    record(actor, _event(events.ResourceChanged, resource, tuple(changes)))
-    return described(
-        resource, bindings.application_bound_to(zone_id, resource.identifier)
-    )
+    return columns
+
+
+def archive_resource(
+    resource_id: str, *, zone_id: str, actor: Actor, reason: str
+) -> Fall:
+    """Ends a resource, its binding and the delegations that are about it alone, with
+    what rests on them; returns what fell.
+
+    Raises ResourceNotFound, or ProtectedResource for the control resource.
+    """
+    return database.retried(partial(_archive, resource_id, zone_id, actor, reason))
 
 
 @transaction.atomic
-def archive_resource(
-    resource_id: str, *, zone_id: str, actor: Actor, reason: str
-) -> None:
-    """Ends a resource and its binding. Raises ResourceNotFound, or ProtectedResource
-    for the control resource."""
+def _archive(resource_id: str, zone_id: str, actor: Actor, reason: str) -> Fall:
     hold_zone(zone_id, actor=actor)
+    _give_place(zone_id)
     resource = _lock(resource_id, zone_id)
     if is_control(resource.identifier):
         raise errors.ProtectedResource("the control resource cannot be deleted")
     Resource.objects.filter(id=resource_id).update(archived_at=Now(), updated_at=Now())
-    bindings.unbind(zone_id, resource.identifier)
+    unbound = bindings.unbind(zone_id, resource.identifier)
     bindings.announce(zone_id)
-    record(actor, _event(events.ResourceArchived, resource, ()), reason=reason)
+    fall = delegations.revoke_over_resource(
+        actor,
+        zone_id=zone_id,
+        resource_id=resource_id,
+        identifier=resource.identifier,
+        reason=reason,
+    )
+    headline = events.ResourceArchived(
+        zone_id=zone_id,
+        entity_id=resource_id,
+        agents=len(fall.agents),
+        delegations=len(fall.edges),
+        bindings=unbound,
+    )
+    record(actor, headline, reason=reason)
+    return fall
+
+
+def preview_archive(resource: Resource) -> Fall:
+    """What ``archive_resource`` would end."""
+    return delegations.preview_over_resource(
+        zone_id=resource.zone_id,
+        resource_id=resource.id,
+        identifier=resource.identifier,
+    )
 
 
 def described(resource: Resource, application_id: str | None) -> Resource:
@@ -162,9 +220,9 @@ def _given_identifier(fields: ResourceFields) -> str | None:
 
 
 def _canonical(identifier: str) -> str:
-    return (
-        identifier if is_control(identifier) else rules.resource_identifier(identifier)
-    )
+    if is_control(identifier):
+        return str(settings.CONTROL_AUDIENCE)
+    return rules.resource_identifier(identifier)
 
 
 def _columns(fields: ResourceFields, control: bool, zone_id: str) -> dict[str, Any]:
@@ -224,14 +282,18 @@ def _insert(
         return naming.inserted(pick, insert, IDENTIFIER_KEY)
 
 
-def _check_quota(zone_id: str) -> None:
-    limit = settings.API_MAX_RESOURCES_PER_ZONE
-    if not limit:
-        return
-    # Those who create queue here, so that the count is exact.
-    lock(LockClass.RESOURCE_IDENTIFIER, zone_id)
-    if Resource.objects.in_zone(zone_id).live().count() >= limit:
+def _take_place(zone_id: str) -> None:
+    """Counts one more resource. Those who create in the zone queue here."""
+    most = settings.API_MAX_RESOURCES_PER_ZONE
+    taken = {"zone_id": zone_id, "most": most}
+    if not statements.execute("zones/take_resource", taken):
         raise errors.ResourceQuotaExceeded
+
+
+def _give_place(zone_id: str) -> None:
+    """Counts one less, before the resource is locked: places come first everywhere."""
+    left = Greatest(F("resources") - 1, 0)
+    ZoneUsage.objects.filter(zone_id=zone_id).update(resources=left)
 
 
 def _check_control(actor: Actor, fields: ResourceFields) -> None:

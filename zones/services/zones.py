@@ -27,7 +27,7 @@ from zones.querysets import (
     ApplicationQuerySet,
 )
 from zones.services import naming
-from zones.services.ending import end_acting, end_applications
+from zones.services.ending import end_applications, end_zone
 from zones.services.holding import lock_zone
 
 SLUG_KEY = "zones_slug_live_key"
@@ -118,6 +118,7 @@ def change_zone(
 def _change_zone(
     zone_id: str, actor: Actor, changes: ZoneFields, dcr_shutdown: str | None
 ) -> Zone:
+    authorise(actor, zone_id=zone_id, writes=True)
     _refuse_reserved(actor, changes.get("name"), changes.get("slug"))
     if dcr_shutdown and changes.get("dcr_enabled") is not False:
         raise errors.DcrShutdownNotApplicable
@@ -172,7 +173,7 @@ def _changed(
 
 
 def archive_zone(zone_id: str, *, actor: Actor, reason: str) -> Zone:
-    """Ends a zone and everything that acts in it. Its slug becomes free.
+    """Ends a zone with everything that acts and stands in it. Its slug becomes free.
 
     Raises GlobalTokenRequired or ZoneNotFound.
     """
@@ -181,13 +182,14 @@ def archive_zone(zone_id: str, *, actor: Actor, reason: str) -> Zone:
 
 @transaction.atomic
 def _archive_zone(zone_id: str, actor: Actor, reason: str) -> Zone:
+    authorise(actor, zone_id=zone_id, writes=True)
     if not actor.is_global:
         raise errors.GlobalTokenRequired
     zone = lock_zone(zone_id, actor=actor, ending=True)
     Zone.objects.filter(id=zone_id).update(archived_at=Now(), updated_at=Now())
-    ended = end_acting(actor, zone_id=zone_id, application_ids=None, reason=reason)
+    ended = end_zone(actor, zone_id=zone_id, reason=reason)
     headline = events.ZoneArchived(zone_id=zone_id, entity_id=zone_id, **ended.counts)
-    record(actor, [headline, *ended.events], reason=reason)
+    record(actor, [headline, *ended.acting.events], reason=reason)
     zone.refresh_from_db()
     return zone
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
+
+from django.db.models.functions import Now
 
 from audit.models import AdminAuditEvent
 from caracal_site.actors import Actor, ActorKind
@@ -32,6 +35,13 @@ def make_dynamic(zone: Zone, seconds: int = 600) -> Application:
     return services.register_application(
         new_id(), zone_id=zone.id, actor=ACTOR, expires_in_seconds=seconds
     ).application
+
+
+def expire(application: Application) -> None:
+    """Puts the end of a self-registered application into the past."""
+    Application.objects.filter(id=application.id).update(
+        expires_at=Now() - timedelta(seconds=1)
+    )
 
 
 def make_provider(zone: Zone, **fields: Any) -> Provider:

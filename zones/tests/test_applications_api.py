@@ -6,6 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import redis
+from django import conf
 from django.db.models.functions import Now
 
 from audit.models import AdminAuditEvent
@@ -16,6 +18,7 @@ from zones import services, tasks
 from zones.models import Application, GatewayBinding, GatewayBindingRevision, Zone
 from zones.tests.factories import (
     ACTOR,
+    expire,
     make_application,
     make_dynamic,
     make_resource,
@@ -28,11 +31,13 @@ ISSUED = {
     "zone_id",
     "name",
     "registration_method",
+    "traits",
     "expires_at",
     "created_at",
     "client_secret",
 }
 BODY = {"name": "App", "registration_method": "managed"}
+GOOD_SECRET = "correct-horse-battery-staple-1234567"
 
 
 def path(zone: Zone, rest: str = "") -> str:
@@ -54,10 +59,8 @@ def test_an_application_is_issued_with_a_secret_shown_once(
     assert issued["client_secret"].startswith("cs_")
     assert len(issued["client_secret"]) == 46
     read = api.get(path(zone, f"/{issued['id']}")).json()
-    assert read == {
-        **{key: issued[key] for key in ISSUED - {"client_secret"}},
-        "traits": ["team:a"],
-    }
+    assert read == {key: issued[key] for key in ISSUED - {"client_secret"}}
+    assert read["traits"] == ["team:a"]
     assert api.get(path(zone)).json() == [read]
     assert services.verify_client_secret(row(issued["id"]), issued["client_secret"])
 
@@ -70,7 +73,8 @@ def test_managed_names_are_unique_without_regard_to_case(api: Api, zone: Zone) -
     taken = api.patch(path(zone, f"/{other['id']}"), {"name": "APP"})
     assert refusal(taken) == (409, "application_name_taken")
     own = api.patch(path(zone, f"/{first['id']}"), {"name": "APP"})
-    assert own.json() == {"id": first["id"], "name": "APP"}
+    assert own.json() == {**api.get(path(zone, f"/{first['id']}")).json()}
+    assert own.json()["name"] == "APP"
     assert api.delete(path(zone, f"/{first['id']}")).status_code == 204
     made(api.post(path(zone), again))
 
@@ -126,7 +130,9 @@ def test_a_self_registered_application_gets_no_authority_by_traits(
         ({}, 400, "no_fields"),
         ({"client_secret": "short"}, 400, "invalid_application"),
         ({"client_secret": " " * 40}, 400, "invalid_application"),
-        ({"client_secret": "s" * 513}, 400, "invalid_application"),
+        ({"client_secret": "s" * 32}, 400, "invalid_application"),
+        ({"client_secret": "abcdefghi" * 10}, 400, "invalid_application"),
+        ({"client_secret": GOOD_SECRET * 20}, 400, "invalid_application"),
         ({"colour": 1}, 400, "invalid_application"),
         ({"name": "caracal.sys/x"}, 409, "reserved_namespace"),
         ({"name": None}, 400, "invalid_application"),
@@ -190,8 +196,47 @@ class TestSecrets:
                 application, first.client_secret, now=now
             )
 
+    def test_the_overlap_may_be_chosen(self, api: Api, zone: Zone) -> None:
+        first = make_application(zone)
+        mine = path(zone, f"/{first.application.id}/rotate-secret")
+        api.post(mine, {"overlap_seconds": 86_400})
+        until = row(first.application.id).previous_secret_expires_at
+        assert until is not None
+        rotated_at = row(first.application.id).secret_rotated_at
+        assert until - rotated_at == timedelta(days=1)
+        second = api.post(mine, {"overlap_seconds": 0}).json()
+        application = row(first.application.id)
+        assert application.previous_secret_digest is None
+        assert not services.verify_client_secret(application, first.client_secret)
+        assert services.verify_client_secret(application, second["client_secret"])
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {"overlap_seconds": -1},
+            {"overlap_seconds": 604_801},
+            {"overlap_seconds": "60"},
+            {"overlap_seconds": None},
+            {"overlap": 60},
+            {"revoke_live": "yes"},
+            [],
+        ],
+    )
+    def test_a_bad_rotation_is_refused(self, api: Api, zone: Zone, body: Any) -> None:
+        first = make_application(zone)
+        mine = path(zone, f"/{first.application.id}/rotate-secret")
+        assert refusal(api.post(mine, body)) == (400, "invalid_application")
+        assert services.verify_client_secret(
+            row(first.application.id), first.client_secret
+        )
+
+    def test_an_empty_body_is_as_good_as_none(self, api: Api, zone: Zone) -> None:
+        mine = path(zone, f"/{make_application(zone).application.id}/rotate-secret")
+        answer = api.post(mine, content=b"", content_type="application/json")
+        assert answer.status_code == 200
+
     def test_a_secret_may_be_brought_along(self, api: Api, zone: Zone) -> None:
-        first, own = make_application(zone), new_id()
+        first, own = make_application(zone), GOOD_SECRET
         mine = path(zone, f"/{first.application.id}")
         assert api.patch(mine, {"client_secret": own}).status_code == 200
         application = row(first.application.id)
@@ -215,7 +260,7 @@ class TestSecrets:
         mine = path(zone, f"/{application.id}")
         for answer in (
             api.post(f"{mine}/rotate-secret"),
-            api.patch(mine, {"client_secret": "s" * 32}),
+            api.patch(mine, {"client_secret": GOOD_SECRET}),
         ):
             assert refusal(answer) == (409, "application_expired")
 
@@ -247,14 +292,17 @@ class TestSecrets:
     def test_a_replacement_is_told_in_the_trail(self, api: Api, zone: Zone) -> None:
         issued = make_application(zone)
         mine = path(zone, f"/{issued.application.id}")
-        api.patch(mine, {"name": "uno", "client_secret": "s" * 32})
-        api.post(f"{mine}/rotate-secret")
+        api.patch(mine, {"name": "uno", "client_secret": GOOD_SECRET})
+        api.post(f"{mine}/rotate-secret", {"overlap_seconds": 60})
         changed, rotated = AdminAuditEvent.objects.filter(
             entity_id=issued.application.id
         ).order_by("position")[1:]
         assert told(changed)["changed_fields"] == ["name"]
         assert told(changed)["secret_rotated"] is True
         assert told(rotated)["secret_rotated"] is True
+        assert told(rotated)["overlap_seconds"] == 60
+        assert told(rotated)["reason"]
+        assert "terminated_agents" not in told(rotated)
 
 
 class TestSelfRegistration:
@@ -272,6 +320,17 @@ class TestSelfRegistration:
         assert application.expires_at is not None
         assert application.expires_at - application.created_at == timedelta(seconds=600)
         made(api.post(path(zone, "/dcr"), body))
+
+    def test_never_takes_the_name_of_a_managed_one(self, api: Api, zone: Zone) -> None:
+        application = make_dynamic(zone)
+        make_application(zone, "Payroll")
+        answers = (
+            api.post(path(zone, "/dcr"), {"name": " payROLL"}),
+            api.patch(path(zone, f"/{application.id}"), {"name": "PAYROLL"}),
+        )
+        for answer in answers:
+            assert refusal(answer) == (409, "application_name_taken")
+        made(api.post(path(zone, "/dcr"), {"name": application.name}))
 
     @pytest.mark.parametrize("seconds", [0, 3601, 1.5, "60", True, 2**62])
     def test_is_for_an_hour_at_most(self, api: Api, zone: Zone, seconds: Any) -> None:
@@ -298,6 +357,18 @@ class TestSelfRegistration:
         assert limited
         assert refusal(limited[0]) == (429, "dcr_rate_limit_exceeded")
         assert limited[0]["Retry-After"] == "1"
+
+    def test_is_never_limited_for_good(self, api: Api, zone: Zone) -> None:
+        make_dynamic(zone)
+        made(api.post(path(zone, "/dcr"), {"name": "d"}))
+        assert counters(zone.id)
+        assert all(0 < seconds <= 60 for seconds in counters(zone.id))
+
+    def test_is_not_counted_where_there_is_no_zone(self, api: Api) -> None:
+        nowhere = new_id()
+        answer = api.post(f"/v1/zones/{nowhere}/applications/dcr", {"name": "d"})
+        assert refusal(answer) == (404, "zone_not_found")
+        assert counters(nowhere) == []
 
     def test_ends_by_itself(self, api: Api, zone: Zone) -> None:
         gone, living = make_dynamic(zone), make_dynamic(zone)
@@ -351,7 +422,8 @@ class TestArchiving:
         assert told(event)["changed_fields"] == []
 
 
-def expire(application: Application) -> None:
-    Application.objects.filter(id=application.id).update(
-        expires_at=Now() - timedelta(seconds=1)
-    )
+def counters(zone_id: str) -> list[int]:
+    """The lives left to the counters of a zone's registrations, in seconds."""
+    store = redis.Redis.from_url(conf.settings.REDIS_URL)
+    with store:
+        return [store.ttl(key) for key in store.scan_iter(f"*rate:dcr:{zone_id}:*")]

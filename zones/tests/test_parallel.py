@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from caracal_site.errors import CaracalError, ZoneNotFound
 from caracal_site.ids import new_id
+from caracal_site.testing.api import Api
 from caracal_site.testing.races import Threads, held
 from zones import errors, services
-from zones.models import Application, Provider, Resource, Zone
+from zones.models import Application, Provider, Resource, Zone, ZoneUsage
 from zones.tests.factories import (
     ACTOR,
     make_application,
@@ -26,15 +28,16 @@ CALLERS = 12
 def at_once(call: Callable[[], Any], count: int = CALLERS) -> list[Any]:
     """What each of ``count`` callers at once got: a result, or an error's code."""
 
-    def outcome() -> Any:
-        try:
-            return call()
-        except CaracalError as error:
-            return error.code
-
     with Threads(count) as threads:
-        started = [threads.start(outcome) for _ in range(count)]
+        started = [threads.start(_outcome, call) for _ in range(count)]
         return [future.result(60) for future in started]
+
+
+def _outcome(call: Callable[[], Any]) -> Any:
+    try:
+        return call()
+    except CaracalError as error:
+        return error.code
 
 
 def test_zones_of_one_name_all_get_a_slug() -> None:
@@ -57,6 +60,41 @@ def test_one_name_goes_to_one_application(zone: Zone) -> None:
     assert Application.objects.in_zone(zone.id).count() == 1
 
 
+def test_one_of_twelve_requests_for_one_name_gets_it(api: Api, zone: Zone) -> None:
+    path = f"/v1/zones/{zone.id}"
+    wanted: list[tuple[str, Any, str]] = [
+        ("/v1/zones", {"name": "x", "slug": new_id()}, "zone_slug_conflict"),
+        (
+            f"{path}/applications",
+            {"name": "App", "registration_method": "managed"},
+            "application_name_taken",
+        ),
+        (
+            f"{path}/resources",
+            dict(resource_fields(zone, identifier="resource://one")),
+            "resource_identifier_conflict",
+        ),
+    ]
+    for route, body, code in wanted:
+        answers = at_once(partial(api.post, route, body))
+        statuses = Counter(answer.status_code for answer in answers)
+        assert statuses == {201: 1, 409: CALLERS - 1}, route
+        told = {answer.json().get("error") for answer in answers} - {None}
+        assert told == {code}
+
+
+def test_none_of_twelve_takes_a_managed_name_by_registering(settings: Any) -> None:
+    settings.DCR_RATE_LIMIT_PER_SEC = 0
+    zone = make_zone(dcr_enabled=True)
+    make_application(zone, "Payroll")
+    outcomes = at_once(
+        lambda: services.register_application(
+            "payroll", zone_id=zone.id, actor=ACTOR, expires_in_seconds=60
+        )
+    )
+    assert outcomes == ["application_name_taken"] * CALLERS
+
+
 def test_providers_of_one_name_all_get_an_identifier(zone: Zone) -> None:
     made = at_once(
         lambda: services.create_provider("none", name="x", zone_id=zone.id, actor=ACTOR)
@@ -70,6 +108,7 @@ def test_resources_of_one_name_all_get_an_identifier(zone: Zone) -> None:
         lambda: services.create_resource(zone_id=zone.id, actor=ACTOR, fields=fields)
     )
     assert len({resource.identifier for resource in made}) == CALLERS
+    assert ZoneUsage.objects.get(zone=zone).resources == CALLERS
 
 
 def test_control_resources_share_one_provider_and_one_wins(zone: Zone) -> None:
@@ -156,6 +195,20 @@ def test_a_resource_is_not_made_for_a_provider_that_is_being_archived(
     )
     live = Resource.objects.in_zone(zone.id).live()
     assert not live.exclude(credential_provider__archived_at=None).exists()
+
+
+def test_making_and_ending_one_identifier_never_wait_in_a_circle(zone: Zone) -> None:
+    fields = resource_fields(zone, identifier="resource://one")
+
+    def renew() -> Any:
+        made = services.create_resource(zone_id=zone.id, actor=ACTOR, fields=fields)
+        services.archive_resource(made.id, zone_id=zone.id, actor=ACTOR, reason="r")
+        return made.identifier
+
+    outcomes = at_once(lambda: [_outcome(renew) for _ in range(4)], 6)
+    codes = {code for of_one in outcomes for code in of_one}
+    assert codes <= {"resource://one", "resource_identifier_conflict"}
+    assert ZoneUsage.objects.get(zone=zone).resources == 0
 
 
 def test_a_registration_and_the_end_of_registration_exclude_each_other() -> None:

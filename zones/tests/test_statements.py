@@ -34,9 +34,9 @@ KNOWN = {
     "create provider": 11,
     "list resources": 3,
     "get resource": 3,
-    "create resource": 17,
+    "create resource": 16,
     "change resource": 10,
-    "delete resource": 10,
+    "delete resource": 12,
 }
 
 

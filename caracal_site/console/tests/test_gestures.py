@@ -50,6 +50,7 @@ def test_every_harmful_gesture_needs_a_reason(
         ("delegations.delegationedge", "revoke"),
         ("zones.zone", "archive"),
         ("zones.application", "archive"),
+        ("zones.application", "rotate-secret"),
         ("zones.provider", "archive"),
         ("zones.resource", "archive"),
         ("zones.admintoken", "revoke"),
@@ -213,6 +214,8 @@ def test_a_zone_is_archived_by_typing_its_slug(
     foreseen = impact(console, page)
     assert foreseen["Agents that end"] == 1
     assert foreseen["Authority sessions revoked"] == 1
+    standing = ("Applications archived", "Resources archived", "Providers archived")
+    assert [foreseen[what] for what in standing] == [1, 1, 1]
     assert asking.carry_out(console, page, reason=WHY).status_code == 200
     done = asking.carry_out(console, page, reason=WHY, typed=zone.slug)
     assert done.status_code == 302
@@ -233,6 +236,37 @@ def test_an_application_is_archived(
     assert parts["Resources left without a gateway"] == 1
     assert asking.carry_out(console, page, reason=WHY).status_code == 302
     evidence(actor_id, "applications", application)
+
+
+def test_a_leaked_secret_is_replaced_and_what_it_did_is_ended(
+    console: Client, world: World, actor_id: str
+) -> None:
+    application = world.application.application
+    agent = world.spawn()
+    page = asking.gesture(application, "rotate-secret")
+    assert "1 agent and 1 session would end" in asking.text(console.get(page))
+    done = asking.carry_out(
+        console, page, reason=WHY, overlap_seconds="0", ends_live="on"
+    )
+    assert "The previous secret works no more." in asking.text(done)
+    assert world.agent(agent).status == "terminated"
+    told = evidence(actor_id, "applications", application).payload_json
+    assert (told["overlap_seconds"], told["terminated_agents"]) == (0, 1)
+
+
+def test_a_resource_is_archived_with_the_delegations_about_it(
+    console: Client, rows: dict[str, Any], actor_id: str
+) -> None:
+    resource, edge = rows["zones.resource"], rows["delegations.delegationedge"]
+    page = asking.gesture(resource, "archive")
+    foreseen = impact(console, page)
+    assert foreseen["Delegations revoked"] == 3
+    assert asking.carry_out(console, page, reason=WHY).status_code == 302
+    edge.refresh_from_db()
+    assert edge.status == "revoked"
+    told = evidence(actor_id, "resources", resource).payload_json
+    assert told["revoked_delegations"] == foreseen["Delegations revoked"]
+    assert told["terminated_agents"] == foreseen.get("Agents that end", 0)
 
 
 def test_resources_and_then_their_provider_are_archived(

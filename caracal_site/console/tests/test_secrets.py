@@ -51,7 +51,7 @@ def test_a_rotated_secret_is_shown_once_and_sending_again_makes_no_other(
 ) -> None:
     application = make_application(zone).application
     page = asking.gesture(application, "rotate-secret")
-    sent = asking.hidden(console.get(page))
+    sent = {**asking.hidden(console.get(page)), "reason": "It is a year old."}
     secret = secret_on(console.post(page, sent))
     application.refresh_from_db()
     assert services.verify_client_secret(application, secret)
