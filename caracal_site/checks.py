@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_network
 from itertools import pairwise
 from typing import Any
 
@@ -56,3 +57,35 @@ def check_secrets(**_kwargs: Any) -> list[CheckMessage]:
             )
         )
     return list(found)
+
+
+@register
+def check_egress(**_kwargs: Any) -> list[CheckMessage]:
+    """Names every allowed network that is none."""
+    return [
+        Error(f"EGRESS_ALLOWED_NETWORKS: {network} is no network.", id="caracal.E005")
+        for network in settings.EGRESS_ALLOWED_NETWORKS
+        if not _is_network(network)
+    ]
+
+
+@register
+def check_previous_keys(**_kwargs: Any) -> list[CheckMessage]:
+    """A key that opens what was sealed is a key in every mode."""
+    if all(HEX.match(key) for key in settings.ZONE_KEK_PREVIOUS):
+        return []
+    return [
+        Error(
+            "ZONE_KEK_PREVIOUS must be keys of at least 64 hex digits, divided by"
+            " commas.",
+            id="caracal.E006",
+        )
+    ]
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ip_network(text)
+    except ValueError:
+        return False
+    return True

@@ -6,7 +6,6 @@ to some creates holds a secret that is shown once.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,8 +38,10 @@ def key_of(header: str | None) -> str | None:
 
 
 def fingerprint_of(body: Any) -> str:
-    """What makes two bodies the same: their canonical JSON."""
-    return hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    """What makes two bodies the same: their canonical JSON, as a keyed digest, since
+    a secret that people chose could be guessed from a plain one."""
+    canonical = orjson.dumps(body, option=orjson.OPT_SORT_KEYS).decode()
+    return sealing.digest("receipt", canonical).hex()
 
 
 def claim(caller: str, route: str, key: str, fingerprint: str) -> Kept | None:

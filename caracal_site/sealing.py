@@ -1,8 +1,10 @@
 """Secrets at rest: sealed under ``ZONE_KEK``, or kept as keyed digests only (D28).
 
-A sealed value is one version byte, a 12-byte random nonce, and ChaCha20-Poly1305
-ciphertext (RFC 8439) whose associated data is the identity of the row it belongs to,
-so that a value moved to another row does not open.
+A sealed value is one version byte, four bytes that name the key, a 12-byte random
+nonce, and ChaCha20-Poly1305 ciphertext (RFC 8439). Its associated data is the version,
+the key's name and the identity of the row it belongs to, so that a value moved to
+another row does not open. What was sealed under one of ``ZONE_KEK_PREVIOUS`` still
+opens, so that the key can be replaced.
 """
 
 from __future__ import annotations
@@ -18,7 +20,10 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from django.conf import settings
 
-VERSION = b"\x01"
+VERSION = b"\x02"
+# Without the name of a key, and nothing but the identity as associated data.
+NAMELESS_VERSION = b"\x01"
+NAME_BYTES = 4
 NONCE_BYTES = 12
 
 
@@ -31,23 +36,39 @@ def _cipher(key: str) -> ChaCha20Poly1305:
     return ChaCha20Poly1305(bytes.fromhex(key)[:32])
 
 
+@cache
+def _head(key: str) -> bytes:
+    """The version and the name of ``key``, with which a sealed value begins."""
+    name = hashlib.sha256(b"caracal sealing key\0" + bytes.fromhex(key)[:32]).digest()
+    return VERSION + name[:NAME_BYTES]
+
+
 def seal(plain: bytes, identity: str) -> bytes:
     """``plain`` sealed for the row called ``identity``."""
-    nonce = os.urandom(NONCE_BYTES)
-    sealed = _cipher(settings.ZONE_KEK).encrypt(nonce, plain, identity.encode())
-    return VERSION + nonce + sealed
+    nonce, head = os.urandom(NONCE_BYTES), _head(settings.ZONE_KEK)
+    cipher = _cipher(settings.ZONE_KEK)
+    return head + nonce + cipher.encrypt(nonce, plain, head + identity.encode())
 
 
 def unseal(sealed: bytes, identity: str) -> bytes:
     """What ``seal`` was given. Raises SealBroken."""
     sealed = bytes(sealed)
-    nonce, body = sealed[1 : 1 + NONCE_BYTES], sealed[1 + NONCE_BYTES :]
-    if sealed[:1] != VERSION or len(nonce) != NONCE_BYTES:
-        raise SealBroken(identity)
-    try:
-        return _cipher(settings.ZONE_KEK).decrypt(nonce, body, identity.encode())
-    except InvalidTag:
-        raise SealBroken(identity) from None
+    for key in (settings.ZONE_KEK, *settings.ZONE_KEK_PREVIOUS):
+        head = VERSION[:0] if sealed[:1] == NAMELESS_VERSION else _head(key)
+        body = sealed[len(head) or 1 :]
+        nonce, body = body[:NONCE_BYTES], body[NONCE_BYTES:]
+        if not sealed.startswith(head) or len(nonce) != NONCE_BYTES:
+            continue
+        try:
+            return _cipher(key).decrypt(nonce, body, head + identity.encode())
+        except InvalidTag:
+            continue
+    raise SealBroken(identity)
+
+
+def is_current(sealed: bytes) -> bool:
+    """Whether the value is sealed as ``seal`` does now, under the present key."""
+    return bytes(sealed).startswith(_head(settings.ZONE_KEK))
 
 
 def new_credential(prefix: str) -> str:

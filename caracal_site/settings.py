@@ -51,6 +51,10 @@ ISSUER_URL = env.str("ISSUER_URL", default=COORDINATOR_URL)
 
 SECRET_KEY = secret("SECRET_KEY", "unset")
 ZONE_KEK = secret("ZONE_KEK")
+# Keys that only open what was sealed under them, divided by commas.
+ZONE_KEK_PREVIOUS = [
+    key.strip() for key in secret("ZONE_KEK_PREVIOUS").split(",") if key.strip()
+]
 CREDENTIAL_HMAC_KEY = secret("CREDENTIAL_HMAC_KEY")
 STREAMS_HMAC_KEY = secret("STREAMS_HMAC_KEY")
 AUDIT_HMAC_KEY = secret("AUDIT_HMAC_KEY")
@@ -266,6 +270,13 @@ CLIENT_SECRET_OVERLAP_SECONDS = env.int("CLIENT_SECRET_OVERLAP_SECONDS", default
 CONTROL_AUDIENCE = env.str("CONTROL_AUDIENCE", default="caracal-control")
 MAX_DCR_APPLICATIONS_PER_ZONE = env.int("MAX_DCR_APPLICATIONS_PER_ZONE", default=1_000)
 DCR_RATE_LIMIT_PER_SEC = env.int("DCR_RATE_LIMIT_PER_SEC", default=10)
+
+# --- requests to providers -------------------------------------------------------
+
+# Networks besides the public internet that token endpoints may be in (CIDR).
+EGRESS_ALLOWED_NETWORKS = env.list("EGRESS_ALLOWED_NETWORKS", default=[])
+# Certificates of private authorities that token endpoints may have (PEM).
+EGRESS_CA_FILE = env.str("EGRESS_CA_FILE", default="")
 
 # --- rate limits, requests a minute; 0 switches one off -----------------------------
 

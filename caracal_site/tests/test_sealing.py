@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django import Settings
 
 from caracal_site import receipts, sealing
+from caracal_site.checks import check_previous_keys
 from caracal_site.errors import IdempotencyKeyConflict, InvalidIdempotencyKey
 
 
@@ -40,6 +42,41 @@ def test_another_key_does_not_open(settings: Settings) -> None:
     settings.ZONE_KEK = "ab" * 16 + "cd" * 16
     with pytest.raises(sealing.SealBroken):
         sealing.unseal(sealed, "row")
+
+
+def test_what_was_sealed_under_a_previous_key_opens_and_is_known_as_such(
+    settings: Settings,
+) -> None:
+    sealed, previous = sealing.seal(b"secret", "row"), settings.ZONE_KEK
+    assert sealing.is_current(sealed)
+    settings.ZONE_KEK = "ab" * 16 + "cd" * 16
+    settings.ZONE_KEK_PREVIOUS = ["12" * 16 + "34" * 16, previous]
+    assert sealing.unseal(sealed, "row") == b"secret"
+    assert not sealing.is_current(sealed)
+    assert sealing.is_current(sealing.seal(b"secret", "row"))
+    with pytest.raises(sealing.SealBroken):
+        sealing.unseal(sealed, "another row")
+
+
+def test_what_was_sealed_without_the_name_of_a_key_opens(settings: Settings) -> None:
+    key, nonce = bytes.fromhex(settings.ZONE_KEK)[:32], b"n" * 12
+    plain = ChaCha20Poly1305(key).encrypt(nonce, b"secret", b"row")
+    sealed = b"\x01" + nonce + plain
+    assert sealing.unseal(sealed, "row") == b"secret"
+    settings.ZONE_KEK_PREVIOUS = [settings.ZONE_KEK]
+    settings.ZONE_KEK = "ab" * 16 + "cd" * 16
+    assert sealing.unseal(sealed, "row") == b"secret"
+    with pytest.raises(sealing.SealBroken):
+        sealing.unseal(sealed, "another row")
+
+
+def test_a_previous_key_that_is_none_is_told_at_the_start(settings: Settings) -> None:
+    settings.ZONE_KEK_PREVIOUS = ["ab" * 32]
+    assert check_previous_keys() == []
+    settings.ZONE_KEK_PREVIOUS = ["ab" * 32, "short"]
+    (told,) = check_previous_keys()
+    assert "ZONE_KEK_PREVIOUS" in told.msg
+    assert "short" not in told.msg
 
 
 def test_the_same_is_never_sealed_the_same() -> None:
@@ -92,3 +129,12 @@ def test_bodies_are_the_same_when_their_json_is() -> None:
     same = receipts.fingerprint_of({"a": 1, "b": [1, 2]})
     assert same == receipts.fingerprint_of({"b": [1, 2], "a": 1})
     assert same != receipts.fingerprint_of({"a": 1, "b": [2, 1]})
+
+
+def test_a_fingerprint_does_not_let_a_secret_in_the_body_be_guessed(
+    settings: Settings,
+) -> None:
+    """Bodies hold secrets people chose; a fingerprint is of use with the key only."""
+    before = receipts.fingerprint_of({"client_secret": "summer"})
+    settings.CREDENTIAL_HMAC_KEY = "ab" * 16 + "cd" * 16
+    assert receipts.fingerprint_of({"client_secret": "summer"}) != before
