@@ -8,28 +8,31 @@ plugin is loaded before the settings are.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 if TYPE_CHECKING:
     from caracal_site.actors import Actor
     from caracal_site.testing.api import Api
     from caracal_site.testing.client import Background, Coordinator
+    from caracal_site.testing.endpoint import Endpoint
     from caracal_site.testing.evidence import Events
     from caracal_site.testing.world import World
     from zones.models import Zone
 
 
 # The database of failures would be a folder in the working copy.
-settings.register_profile(
+hypothesis_settings.register_profile(
     "caracal",
     deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-settings.load_profile("caracal")
+hypothesis_settings.load_profile("caracal")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -130,3 +133,15 @@ def events(zone: Zone) -> Events:
     seen = Events(zone.id)
     seen.take()
     return seen
+
+
+@pytest.fixture
+def endpoint(tmp_path: Path, settings: Any) -> Iterator[Endpoint]:
+    """A token endpoint on this machine that requests may go to, over TLS."""
+    from caracal_site.testing.endpoint import LOOPBACK, Server
+
+    server = Server(tmp_path)
+    settings.EGRESS_CA_FILE = str(server.endpoint.ca_file)
+    settings.EGRESS_ALLOWED_NETWORKS = LOOPBACK
+    yield server.endpoint
+    server.stop()
