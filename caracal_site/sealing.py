@@ -14,7 +14,10 @@ import hashlib
 import hmac
 import os
 import secrets
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
@@ -29,6 +32,14 @@ NONCE_BYTES = 12
 
 class SealBroken(Exception):
     """The sealed value was altered, moved, or sealed under another key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resealing:
+    """How many values are under the present key now, and whose could not be opened."""
+
+    done: int
+    broken: tuple[str, ...]
 
 
 @cache
@@ -68,7 +79,32 @@ def unseal(sealed: bytes, identity: str) -> bytes:
 
 def is_current(sealed: bytes) -> bool:
     """Whether the value is sealed as ``seal`` does now, under the present key."""
-    return bytes(sealed).startswith(_head(settings.ZONE_KEK))
+    return sealed.startswith(_head(settings.ZONE_KEK))
+
+
+def reseal(
+    rows: Iterable[tuple[str, str, Any]],
+    identify: Callable[[str, str], str],
+    write: Callable[[str, bytes, bytes], object],
+) -> Resealing:
+    """Seals under the present key what was sealed under another.
+
+    ``rows`` are zone, id and what is sealed; ``identify`` makes the identity of the
+    first two; ``write`` gets the id, the value as it was and as it is to be.
+    """
+    done, broken = 0, []
+    for zone_id, row_id, value in rows:
+        sealed, identity = bytes(value), identify(zone_id, row_id)
+        if is_current(sealed):
+            continue
+        try:
+            plain = unseal(sealed, identity)
+        except SealBroken:
+            broken.append(identity)
+        else:
+            write(row_id, sealed, seal(plain, identity))
+            done += 1
+    return Resealing(done, tuple(broken))
 
 
 def new_credential(prefix: str) -> str:

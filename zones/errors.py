@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from caracal_site.errors import CaracalError, InvalidBody, RateLimited
+from collections.abc import Sequence
+
+from caracal_site.errors import CaracalError, InvalidBody, Issue, RateLimited
 
 
 def _sentence(text: str) -> str:
@@ -144,25 +146,25 @@ class InvalidProvider(InvalidBody):
     code = "invalid_provider"
 
 
-class _ProviderFault(CaracalError):
-    """The provider is not valid."""
+class InvalidProviderIdentifier(CaracalError):
+    """A provider identifier is provider:// and lower-case words joined by hyphens."""
 
+    code = "invalid_provider_identifier"
     status = 400
 
     def __init__(self, message: str) -> None:
         super().__init__(_sentence(message), extra={"message": message})
 
 
-class InvalidProviderIdentifier(_ProviderFault):
-    """A provider identifier is provider:// and lower-case words joined by hyphens."""
-
-    code = "invalid_provider_identifier"
-
-
-class InvalidProviderConfig(_ProviderFault):
-    """The configuration does not fit the kind of provider."""
+class InvalidProviderConfig(InvalidBody):
+    """The configuration does not fit the kind of provider; details.issues lists every
+    fault."""
 
     code = "invalid_provider_config"
+
+    def __init__(self, message: str, issues: Sequence[Issue]) -> None:
+        told = f"The configuration does not fit: {message}."
+        super().__init__(issues, told, extra={"message": message})
 
 
 class ProviderConfigRequired(CaracalError):
@@ -192,9 +194,22 @@ class ProviderInUse(CaracalError):
     code = "provider_in_use"
     status = 409
 
+    def __init__(self, resources: int) -> None:
+        super().__init__(extra={"resources": resources})
+
+
+class ProtectedProvider(CaracalError):
+    """The provider of resources without a credential is kept by the platform."""
+
+    code = "protected_provider"
+    status = 409
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(_sentence(detail), extra={"detail": detail})
+
 
 class ProviderTestRateLimited(RateLimited):
-    """Too many connection tests in this zone in this minute."""
+    """Too many connection tests in this zone or at this time."""
 
     code = "provider_test_rate_limited"
 

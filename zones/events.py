@@ -172,6 +172,20 @@ class ProviderChanged(_Changed):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ProviderTested(_Changed):
+    """The secrets of a provider were tried at its token endpoint, if it has one."""
+
+    name: ClassVar[str] = "provider.tested"
+    entity_type: ClassVar[str] = "providers"
+    sentence: ClassVar[str] = "The connection of a provider was tested."
+
+    status: str
+
+    def summary(self) -> dict[str, Any]:
+        return {**super().summary(), "status": self.status}
+
+
+@dataclass(frozen=True, kw_only=True)
 class ProviderArchived(_Changed):
     name: ClassVar[str] = "provider.archived"
     entity_type: ClassVar[str] = "providers"

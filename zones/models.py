@@ -155,7 +155,8 @@ class ProviderKind(models.TextChoices):
 class Provider(models.Model):
     """Where the credential for an upstream comes from.
 
-    Invariant: identifiers are unique among a zone's live providers.
+    Invariants: identifiers are unique among a zone's live providers; secrets are
+    sealed for this row, and their names listed exactly when there are any.
     """
 
     id = PrimaryIdField()
@@ -164,6 +165,11 @@ class Provider(models.Model):
     identifier = models.TextField()
     kind = models.TextField(choices=ProviderKind.choices, db_column="provider_kind")
     config_json = models.JSONField(default=dict, blank=True)
+    sealed_secrets = models.BinaryField(null=True, editable=False)
+    secret_config_keys = ArrayField(
+        models.TextField(), default=list, db_default=[], editable=False
+    )
+    secrets_changed_at = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(db_default=Now(), editable=False)
     archived_at = models.DateTimeField(null=True, editable=False)
@@ -181,6 +187,11 @@ class Provider(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(kind__in=ProviderKind.values), name="providers_kind_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(sealed_secrets=None, secret_config_keys=[])
+                | (Q(sealed_secrets__isnull=False) & ~Q(secret_config_keys=[])),
+                name="providers_secrets_named",
             ),
         ]
         indexes = [

@@ -80,7 +80,8 @@ def secret_fault(secret: str) -> str | None:
 
 
 def provider_identifier(given: str) -> str:
-    """``given`` when well-formed. Raises InvalidProviderIdentifier."""
+    """``given``, trimmed, when well-formed. Raises InvalidProviderIdentifier."""
+    given = given.strip(BLANKS)
     if len(given) > MAX_PROVIDER_IDENTIFIER:
         raise errors.InvalidProviderIdentifier(
             f"a provider identifier has at most {MAX_PROVIDER_IDENTIFIER} characters"

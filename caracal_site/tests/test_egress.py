@@ -201,7 +201,10 @@ def test_a_handshake_that_never_ends_is_too_slow(settings: Any) -> None:
 
 
 def test_what_is_no_http_is_broken(endpoint: Endpoint) -> None:
-    endpoint.answer = lambda handler: handler.wfile.write(b"nonsense\r\n\r\n") and None
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.wfile.write(b"nonsense\r\n\r\n")
+
+    endpoint.answer = answer
     with pytest.raises(egress.Broken):
         post(endpoint.url())
 

@@ -8,6 +8,7 @@ from tokens.services.keys import (
     create_first_key,
     jwks,
     promote_published_keys,
+    reseal_signing_keys,
     rotate_signing_key,
     withdraw_signing_key,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "expire_sessions",
     "jwks",
     "promote_published_keys",
+    "reseal_signing_keys",
     "revoke_sessions",
     "rotate_signing_key",
     "withdraw_signing_key",

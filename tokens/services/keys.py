@@ -9,7 +9,7 @@ from django.db.models import Max
 from django.db.models.functions import Now
 
 from audit import record
-from caracal_site import locks, statements
+from caracal_site import locks, sealing, statements
 from caracal_site.actors import Actor, system
 from caracal_site.errors import ZoneNotFound
 from caracal_site.ids import new_id
@@ -93,6 +93,16 @@ def _promote(zone_id: str, key_id: str) -> bool:
     event = SigningKeyTookOver(zone_id=zone_id, entity_id=key_id, version=key.version)
     record.record(system("promote-signing-keys"), event)
     return True
+
+
+def reseal_signing_keys() -> sealing.Resealing:
+    """Seals private keys under the present sealing key."""
+
+    def write(key_id: str, before: bytes, after: bytes) -> None:
+        SigningKey.objects.filter(id=key_id).update(sealed_private_key=after)
+
+    rows = SigningKey.objects.values_list("zone_id", "id", "sealed_private_key")
+    return sealing.reseal(rows.iterator(), keys.seal_identity, write)
 
 
 def jwks(zone_id: str) -> dict[str, Any]:

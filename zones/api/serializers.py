@@ -14,7 +14,7 @@ from caracal_site.api.fields import (
     TextField,
     WholeField,
 )
-from zones import rules
+from zones import provider_kinds, rules
 from zones.models import (
     OperationEnforcement,
     ProviderKind,
@@ -101,7 +101,9 @@ class ProviderChangeSerializer(StrictSerializer):
     name = TextField(max_length=MAX_PROVIDER_NAME, trim=True, required=False)
     identifier = TextField(max_length=MAX_PROVIDER_NAME, trim=True, required=False)
     kind = OneOfField(ProviderKind.choices, required=False)
-    config_json = serializers.DictField(required=False)
+    config_json = serializers.DictField(
+        required=False, help_text=provider_kinds.described()
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """A blank name or identifier counts as absent."""

@@ -20,6 +20,7 @@ from zones.models import (
     TokenScope,
 )
 from zones.services import IssuedApplication, MintedToken
+from zones.token_requests import STATUSES
 
 ZONE = (
     "id",
@@ -49,6 +50,7 @@ PROVIDER = (
     "identifier",
     "kind",
     "config_json",
+    "secret_config_keys",
     "created_at",
     "updated_at",
 )
@@ -85,11 +87,6 @@ MINTED = tuple(
 def columns_of(row: Any, names: tuple[str, ...]) -> dict[str, Any]:
     """The named attributes of a model instance."""
     return {name: getattr(row, name) for name in names}
-
-
-def provider(row: dict[str, Any]) -> dict[str, Any]:
-    """No kind of provider that is available keeps a secret."""
-    return {**row, "secret_config_keys": []}
 
 
 def issued(application: IssuedApplication, seen: tuple[str, ...]) -> dict[str, Any]:
@@ -189,7 +186,7 @@ class ProviderShape(serializers.Serializer):
 
 
 class ProviderTestShape(serializers.Serializer):
-    status = serializers.ChoiceField(("untestable",))
+    status = serializers.ChoiceField(STATUSES)
     detail = serializers.CharField()
     checked_at = serializers.DateTimeField()
 

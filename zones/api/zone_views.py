@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db.models import QuerySet
-from django.db.models.functions import Now
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
@@ -24,7 +24,6 @@ from zones.models import Application, Provider, Resource
 
 BY_REQUEST = "deleted through the Management API"
 ROTATED_BY_REQUEST = "rotated through the Management API"
-PROVIDER_TESTS_PER_MINUTE = 10
 
 
 class ApplicationsViewSet(ZoneScopedViewSet):
@@ -175,7 +174,7 @@ class ProvidersViewSet(ZoneScopedViewSet):
         rows, headers = page_of(
             self.rows(), path=request.path, query=request.GET, filterset=ProviderFilter
         )
-        return page_response([shapes.provider(row) for row in rows], headers)
+        return page_response(rows, headers)
 
     @described(
         "Create a provider",
@@ -192,8 +191,7 @@ class ProvidersViewSet(ZoneScopedViewSet):
             made = services.create_provider(
                 fields.pop("kind"), zone_id=zone_id, actor=self.actor, **fields
             )
-            row = shapes.columns_of(made, shapes.PROVIDER)
-            return Response(shapes.provider(row), status=201)
+            return Response(shapes.columns_of(made, shapes.PROVIDER), status=201)
 
         return once(request, perform)
 
@@ -202,7 +200,7 @@ class ProvidersViewSet(ZoneScopedViewSet):
         row = self.rows().filter(id=id).first()
         if row is None:
             raise errors.ProviderNotFound
-        return Response(shapes.provider(row))
+        return Response(row)
 
     @described(
         "Change a provider",
@@ -215,7 +213,7 @@ class ProvidersViewSet(ZoneScopedViewSet):
         changed = services.change_provider(
             id, zone_id=zone_id, actor=self.actor, changes=changes
         )
-        return Response(shapes.provider(shapes.columns_of(changed, shapes.PROVIDER)))
+        return Response(shapes.columns_of(changed, shapes.PROVIDER))
 
     @described("Archive a provider", status=204, refusals=(400, 404, 409))
     def destroy(self, request: Request, zone_id: str, id: str) -> Response:
@@ -230,15 +228,8 @@ class ProvidersViewSet(ZoneScopedViewSet):
         refusals=(400, 404),
     )
     def test(self, request: Request, zone_id: str, id: str) -> Response:
-        limit_provider_tests(zone_id)
-        found = Provider.objects.in_zone(zone_id).live().filter(id=id)
-        row = found.values("kind", checked_at=Now()).first()
-        if row is None:
-            raise errors.ProviderNotFound
-        detail = f"a provider of kind {row['kind']} has nothing to connect to"
-        return Response(
-            {"status": "untestable", "detail": detail, "checked_at": row["checked_at"]}
-        )
+        tested = services.check_connection(id, zone_id=zone_id, actor=self.actor)
+        return Response(asdict(tested))
 
 
 class ResourcesViewSet(ZoneScopedViewSet):
@@ -323,11 +314,3 @@ def limit_registrations(zone_id: str, token_id: str) -> None:
         rates.check("dcr", f"{zone_id}:{token_id}", most, seconds=1)
     except RateLimited as limited:
         raise errors.DcrRateLimitExceeded(headers=limited.headers) from None
-
-
-def limit_provider_tests(zone_id: str) -> None:
-    """Raises ProviderTestRateLimited past ten tests of a zone in a minute."""
-    try:
-        rates.check("provider_test", zone_id, PROVIDER_TESTS_PER_MINUTE)
-    except RateLimited as limited:
-        raise errors.ProviderTestRateLimited(headers=limited.headers) from None

@@ -28,6 +28,8 @@ from zones.services.holding import (
     hold_zone,
     lock_zone,
 )
+from zones.services.provider_connection import ConnectionTest, check_connection
+from zones.services.provider_secrets import reseal_providers
 from zones.services.providers import (
     ProviderFields,
     archive_provider,
@@ -53,6 +55,7 @@ from zones.services.zones import (
 
 __all__ = [
     "ApplicationFields",
+    "ConnectionTest",
     "DcrStatus",
     "IssuedApplication",
     "MintedToken",
@@ -69,6 +72,7 @@ __all__ = [
     "change_provider",
     "change_resource",
     "change_zone",
+    "check_connection",
     "create_application",
     "create_provider",
     "create_resource",
@@ -86,6 +90,7 @@ __all__ = [
     "preview_archive",
     "register_application",
     "require_token_manager",
+    "reseal_providers",
     "revoke_admin_token",
     "rotate_client_secret",
     "seed_bootstrap",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any, TypedDict
 
@@ -14,15 +14,16 @@ from audit.record import record
 from caracal_site.actors import Actor
 from caracal_site.database import refused
 from caracal_site.errors import NoFields
+from caracal_site.ids import new_id
 from caracal_site.locks import LockClass, lock
 from zones import errors, events, rules
 from zones.models import Provider, ProviderKind, Resource
+from zones.provider_config import configuration, public_fields
 from zones.services import naming
 from zones.services.holding import hold_zone
+from zones.services.provider_secrets import replaced_columns
 
 IDENTIFIER_KEY = "providers_identifier_live_key"
-# Kinds whose credentials the platform can keep; the others are only read.
-AVAILABLE = frozenset({ProviderKind.NONE})
 BUILT_IN_IDENTIFIER = "provider://none"
 
 
@@ -52,14 +53,23 @@ def create_provider(
     """
     hold_zone(zone_id, actor=actor)
     if identifier is not None:
-        rules.provider_identifier(identifier)
-    check_config(kind, config_json or {})
+        identifier = rules.provider_identifier(identifier)
+    config = configuration(kind, config_json or {})
     base = identifier or rules.provider_base(name or f"{kind} provider")
     _refuse_reserved(actor, base)
+    provider_id = new_id()
+    columns = {"kind": kind, "config_json": config.public}
+    if config.secrets:
+        columns |= replaced_columns(provider_id, zone_id, config.secrets)
 
     def insert(free: str) -> Provider:
+        _refuse_reserved(actor, free)
         return Provider.objects.create(
-            zone_id=zone_id, name=name or free, identifier=free, kind=kind
+            id=provider_id,
+            zone_id=zone_id,
+            name=name or free,
+            identifier=free,
+            **columns,
         )
 
     with refused(IDENTIFIER_KEY, errors.ProviderIdentifierConflict):
@@ -69,7 +79,8 @@ def create_provider(
             else naming.inserted(partial(_free, base, zone_id), insert, IDENTIFIER_KEY)
         )
     given = {"name": name, "identifier": identifier, "config_json": config_json}
-    fields = ("kind", *(key for key, value in given.items() if value is not None))
+    fields = ["kind", *(key for key, value in given.items() if value is not None)]
+    fields += public_fields({}, config.public)
     record(actor, _event(events.ProviderCreated, provider, fields))
     return provider
 
@@ -80,27 +91,60 @@ def change_provider(
 ) -> Provider:
     """Changes a provider.
 
+    A new configuration replaces the public one. It keeps the sealed secrets when it
+    has none of its own and the kind is not given; a secret in it replaces all of them.
     Raises InvalidProviderIdentifier, ReservedNamespace, ProviderConfigRequired,
-    NoFields, InvalidProviderConfig, ProviderNotFound or ProviderIdentifierConflict.
+    NoFields, InvalidProviderConfig, ProviderNotFound, ProtectedProvider or
+    ProviderIdentifierConflict.
     """
+    columns: dict[str, Any] = {**changes}
     if "identifier" in changes:
-        rules.provider_identifier(changes["identifier"])
-        _refuse_reserved(actor, changes["identifier"])
+        columns["identifier"] = rules.provider_identifier(changes["identifier"])
+        _refuse_reserved(actor, columns["identifier"])
     if "kind" in changes:
         if "config_json" not in changes:
             raise errors.ProviderConfigRequired
-        check_config(changes["kind"], changes["config_json"])
+        configuration(changes["kind"], changes["config_json"])
     if not changes:
         raise NoFields
     hold_zone(zone_id, actor=actor)
     provider = _lock(provider_id, zone_id, ending=False)
+    _guard_built_in(provider, columns)
+    fields, rotated = list(changes), False
     if "config_json" in changes:
-        check_config(changes.get("kind", provider.kind), changes["config_json"])
+        columns |= _configured(provider, changes)
+        fields += public_fields(provider.config_json, columns["config_json"])
+        rotated = "sealed_secrets" in columns
     with refused(IDENTIFIER_KEY, errors.ProviderIdentifierConflict):
-        Provider.objects.filter(id=provider_id).update(**changes, updated_at=Now())
+        Provider.objects.filter(id=provider_id).update(**columns, updated_at=Now())
     provider.refresh_from_db()
-    record(actor, _event(events.ProviderChanged, provider, tuple(changes)))
+    event = _event(events.ProviderChanged, provider, fields, secret_rotated=rotated)
+    record(actor, event)
     return provider
+
+
+def _configured(provider: Provider, changes: ProviderFields) -> dict[str, Any]:
+    """The columns of a new configuration; those of secrets when these change."""
+    given, had = changes["config_json"], provider.secret_config_keys
+    if "kind" in changes:
+        config = configuration(changes["kind"], given)
+    else:
+        config = configuration(provider.kind, given, kept=had)
+    columns: dict[str, Any] = {"config_json": config.public}
+    if config.secrets or ("kind" in changes and had):
+        columns |= replaced_columns(provider.id, provider.zone_id, config.secrets)
+    return columns
+
+
+def _guard_built_in(provider: Provider, columns: Mapping[str, Any]) -> None:
+    """The built-in provider may be called something else, and nothing more."""
+    if provider.id != _built_in_id(provider.zone_id):
+        return
+    for field in ("kind", "identifier"):
+        if field in columns and columns[field] != getattr(provider, field):
+            raise errors.ProtectedProvider(
+                f"the {field} of the built-in provider cannot be changed"
+            )
 
 
 @transaction.atomic
@@ -111,8 +155,9 @@ def archive_provider(
     ProviderInUse."""
     hold_zone(zone_id, actor=actor)
     provider = _lock(provider_id, zone_id, ending=True)
-    if Resource.objects.live().filter(credential_provider_id=provider_id).exists():
-        raise errors.ProviderInUse
+    using = Resource.objects.live().filter(credential_provider_id=provider_id).count()
+    if using:
+        raise errors.ProviderInUse(using)
     Provider.objects.filter(id=provider_id).update(archived_at=Now(), updated_at=Now())
     record(actor, _event(events.ProviderArchived, provider, ()), reason=reason)
 
@@ -125,9 +170,10 @@ def ensure_built_in(zone_id: str) -> Provider:
     """
     lock(LockClass.PROVIDER_IDENTIFIER, zone_id)
     providers = Provider.objects.in_zone(zone_id).select_for_update(no_key=True)
-    usable = Q(identifier=BUILT_IN_IDENTIFIER, kind=ProviderKind.NONE)
-    built_in_id = f"provider-none-{zone_id}"
-    found = providers.live().filter(usable | Q(id=built_in_id)).order_by("id").first()
+    built_in_id = _built_in_id(zone_id)
+    known = Q(identifier=BUILT_IN_IDENTIFIER) | Q(id=built_in_id)
+    usable = providers.live().filter(known, kind=ProviderKind.NONE)
+    found = usable.order_by("id").first()
     if found is not None:
         return found
     made, _ = providers.update_or_create(
@@ -148,17 +194,8 @@ def ensure_built_in(zone_id: str) -> Provider:
     return made
 
 
-def check_config(kind: str, config: Mapping[str, Any]) -> None:
-    """Refuses what ``kind`` cannot be configured with. Raises InvalidProviderConfig."""
-    if kind not in AVAILABLE:
-        raise errors.InvalidProviderConfig(
-            f"providers of kind {kind} are not available yet; use kind none"
-        )
-    if config:
-        unknown = sorted(config)[0]
-        raise errors.InvalidProviderConfig(
-            f"{kind} provider config does not take {unknown}"
-        )
+def _built_in_id(zone_id: str) -> str:
+    return f"provider-none-{zone_id}"
 
 
 def _free(base: str, zone_id: str) -> str:
@@ -181,5 +218,12 @@ def _refuse_reserved(actor: Actor, identifier: str) -> None:
         rules.refuse_reserved([identifier], rules.RESERVED_PROVIDER_PREFIX)
 
 
-def _event(kind: type[Any], provider: Provider, fields: tuple[str, ...]) -> Any:
-    return kind(zone_id=provider.zone_id, entity_id=provider.id, changed_fields=fields)
+def _event(
+    kind: type[Any], provider: Provider, fields: Iterable[str], **more: Any
+) -> Any:
+    return kind(
+        zone_id=provider.zone_id,
+        entity_id=provider.id,
+        changed_fields=tuple(fields),
+        **more,
+    )

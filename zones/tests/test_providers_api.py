@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
+import redis
+from django.conf import settings
+from django.db import transaction
 
+from caracal_site.ids import new_id
 from caracal_site.testing.api import Api, made, refusal
+from zones import services
 from zones.models import Provider, Zone
-from zones.tests.factories import make_provider, make_resource, make_zone
+from zones.services.providers import ensure_built_in
+from zones.tests.factories import ACTOR, make_provider, make_resource, make_zone
 
 MEMBERS = {
     "id",
@@ -79,18 +86,20 @@ def test_a_provider_gets_its_name_from_its_identifier(api: Api, zone: Zone) -> N
             "invalid_provider_config",
         ),
         ({"name": "x", "kind": "api_key"}, "invalid_provider_config"),
+        ({"name": "x\0", "kind": "none"}, "invalid_provider"),
+        ({"name": 1, "kind": "none"}, "invalid_provider"),
+        ({"name": "x", "kind": "none", "config_json": [1]}, "invalid_provider"),
+        (["x"], "invalid_provider"),
+        (
+            {"name": "x", "kind": "api_key", "config_json": {"api_key": "k\0"}},
+            "invalid_provider",
+        ),
     ],
 )
 def test_what_is_no_provider_is_refused(
     api: Api, zone: Zone, body: Any, code: str
 ) -> None:
     assert refusal(api.post(path(zone), body)) == (400, code)
-
-
-def test_a_kind_that_is_not_available_is_told_so(api: Api, zone: Zone) -> None:
-    answer = api.post(path(zone), {"name": "x", "kind": "api_key"}).json()
-    assert "not available" in answer["message"]
-    assert "not available" in answer["error_description"]
 
 
 def test_reserved_identifiers_are_for_the_platform(api: Api, zone: Zone) -> None:
@@ -165,6 +174,105 @@ def test_tests_are_limited_in_each_zone(api: Api, zone: Zone) -> None:
     limited = [answer for answer in answers if answer.status_code == 429]
     assert refusal(limited[0]) == (429, "provider_test_rate_limited")
     assert int(limited[0]["Retry-After"]) >= 1
+
+
+def test_a_limit_on_tests_ends_with_its_minute(api: Api, zone: Zone) -> None:
+    """A counter that outlived its minute would block the zone for good."""
+    provider = make_provider(zone)
+    for _ in range(12):
+        api.post(path(zone, f"/{provider.id}/test"))
+    counters = redis.Redis.from_url(settings.REDIS_URL)
+    keys = list(counters.scan_iter(f"caracal:rate:provider_test:{zone.id}:*"))
+    assert keys
+    for key in keys:
+        assert 0 < counters.ttl(key) <= 90
+        assert int(key.rsplit(b":", 1)[1]) * 60 <= time.time()
+
+
+def test_a_test_of_an_unknown_zone_counts_for_nobody(api: Api) -> None:
+    unknown = new_id()
+    answer = api.post(f"/v1/zones/{unknown}/providers/x/test")
+    assert refusal(answer) == (404, "zone_not_found")
+    counters = redis.Redis.from_url(settings.REDIS_URL)
+    assert not list(counters.scan_iter(f"caracal:rate:provider_test:{unknown}:*"))
+
+
+def test_a_suffix_does_not_lead_into_the_reserved_namespace(
+    api: Api, zone: Zone
+) -> None:
+    body = {"name": "Caracal sys", "kind": "none"}
+    assert made(api.post(path(zone), body))["identifier"] == "provider://caracal-sys"
+    assert refusal(api.post(path(zone), body)) == (409, "reserved_namespace")
+
+
+def test_identifiers_are_trimmed(api: Api, zone: Zone) -> None:
+    body = {"identifier": " provider://abc\n", "kind": "none"}
+    first = made(api.post(path(zone), body))
+    assert first["identifier"] == "provider://abc"
+    assert refusal(api.post(path(zone), body)) == (409, "provider_identifier_conflict")
+    mine = path(zone, f"/{first['id']}")
+    changed = api.patch(mine, {"identifier": "\ufeffprovider://abd "}).json()
+    assert changed["identifier"] == "provider://abd"
+
+
+def test_a_token_that_only_reads_tests_nothing(zone: Zone) -> None:
+    reader = services.mint_admin_token(
+        "r", actor=ACTOR, scope="zone", zone_id=zone.id, capability="read"
+    )
+    provider = make_provider(zone)
+    api = Api(reader.plain)
+    for answer in (
+        api.post(path(zone), {"name": "x", "kind": "none"}),
+        api.patch(path(zone, f"/{provider.id}"), {"name": "x"}),
+        api.post(path(zone, f"/{provider.id}/test")),
+        api.delete(path(zone, f"/{provider.id}")),
+    ):
+        assert refusal(answer) == (403, "admin_token_read_only")
+
+
+def test_a_provider_in_use_says_by_how_many(api: Api, zone: Zone) -> None:
+    provider = make_provider(zone)
+    for _ in range(2):
+        make_resource(zone, credential_provider_id=provider.id)
+    assert api.delete(path(zone, f"/{provider.id}")).json()["resources"] == 2
+
+
+def control_resource(api: Api, zone: Zone) -> dict[str, Any]:
+    body = {"identifier": "caracal-control", "scopes": ["control:invoke"]}
+    return made(api.post(f"/v1/zones/{zone.id}/resources", body))
+
+
+def test_the_built_in_provider_stays_what_it_is(api: Api, zone: Zone) -> None:
+    built_in = control_resource(api, zone)["credential_provider_id"]
+    assert built_in == f"provider-none-{zone.id}"
+    mine = path(zone, f"/{built_in}")
+    key = {"header_name": "X", "api_key": "k"}
+    for body in (
+        {"kind": "api_key", "config_json": key},
+        {"identifier": "provider://other"},
+    ):
+        assert refusal(api.patch(mine, body)) == (409, "protected_provider")
+    assert api.patch(mine, {"name": "Nothing"}).json()["name"] == "Nothing"
+    same = {"kind": "none", "config_json": {}, "identifier": "provider://none"}
+    assert api.patch(mine, same).status_code == 200
+    assert refusal(api.delete(mine)) == (409, "provider_in_use")
+
+
+def test_the_built_in_provider_comes_back(api: Api, zone: Zone) -> None:
+    """It can go when nothing uses it, and nothing needs another one then."""
+    services.create_provider("none", name="none", zone_id=zone.id, actor=ACTOR)
+    own = Provider.objects.in_zone(zone.id).get()
+    with transaction.atomic():
+        assert ensure_built_in(zone.id).id == own.id
+    changed = {"kind": "api_key", "config_json": {"header_name": "X", "api_key": "k"}}
+    assert api.patch(path(zone, f"/{own.id}"), changed).status_code == 200
+    for _ in range(2):
+        with transaction.atomic():
+            built_in = ensure_built_in(zone.id)
+        assert built_in.id == f"provider-none-{zone.id}"
+        assert (built_in.kind, built_in.identifier) == ("none", "provider://none-2")
+        assert api.delete(path(zone, f"/{built_in.id}")).status_code == 204
+    assert control_resource(api, zone)["credential_provider_id"] == built_in.id
 
 
 def test_a_provider_kept_from_elsewhere_is_still_read(api: Api, zone: Zone) -> None:
