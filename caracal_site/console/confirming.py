@@ -99,7 +99,8 @@ def _answered(
         context: dict[str, Any] = model_admin.admin_site.each_context(request)
         about = {"opts": model_admin.opts, "list_title": model_admin.title}
         return disclosure.page(request, done.disclosure, {**context, **about})
-    messages.success(request, done.sentence)
+    tell = messages.success if done.is_good else messages.warning
+    tell(request, done.sentence)
     return HttpResponseRedirect(back)
 
 

@@ -66,10 +66,12 @@ class Impact:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What was done, in a sentence, and the secret it made, if any."""
+    """What was done, in a sentence, and the secret it made, if any. What was only
+    found out may be no good news."""
 
     sentence: str
     disclosure: Disclosure | None = field(default=None, repr=False)
+    is_good: bool = True
 
 
 class GestureForm(forms.Form):

@@ -144,7 +144,7 @@ def test_an_application_is_changed(console: Client, zone: Zone, actor_id: str) -
 def test_a_provider_is_added_and_changed(
     console: Client, zone: Zone, actor_id: str
 ) -> None:
-    page = f"{asking.url(Provider, 'add')}?zone={zone.pk}"
+    page = f"{asking.url(Provider, 'add')}?zone={zone.pk}&kind=none"
     assert asking.carry_out(console, page, name="Vault").status_code == 302
     provider = Provider.objects.get(zone=zone)
     assert (provider.kind, provider.identifier) == ("none", "provider://vault")
