@@ -21,6 +21,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 LOOPBACK = ["127.0.0.0/8", "::1/128"]
+MAY_SIGN = x509.KeyUsage(
+    digital_signature=True,
+    key_cert_sign=True,
+    crl_sign=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    encipher_only=False,
+    decipher_only=False,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,20 +154,9 @@ def _certificates(folder: Path) -> tuple[Path, Path]:
             building = building.add_extension(extension, critical=is_critical)
         return building.sign(authority, hashes.SHA256())
 
-    may_sign = x509.KeyUsage(
-        digital_signature=True,
-        key_cert_sign=True,
-        crl_sign=True,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
     root = signed(
         authority.public_key(),
-        [(x509.BasicConstraints(ca=True, path_length=0), True), (may_sign, True)],
+        [(x509.BasicConstraints(ca=True, path_length=0), True), (MAY_SIGN, True)],
     )
     addresses = [x509.IPAddress(ip_address(text)) for text in ("127.0.0.1", "::1")]
     names = x509.SubjectAlternativeName([x509.DNSName("localhost"), *addresses])

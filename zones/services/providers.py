@@ -18,7 +18,7 @@ from caracal_site.ids import new_id
 from caracal_site.locks import LockClass, lock
 from zones import errors, events, rules
 from zones.models import Provider, ProviderKind, Resource
-from zones.provider_config import configuration, public_fields
+from zones.provider_config import Configuration, configuration, public_fields
 from zones.services import naming
 from zones.services.holding import hold_zone
 from zones.services.provider_secrets import replaced_columns
@@ -57,20 +57,11 @@ def create_provider(
     config = configuration(kind, config_json or {})
     base = identifier or rules.provider_base(name or f"{kind} provider")
     _refuse_reserved(actor, base)
-    provider_id = new_id()
-    columns = {"kind": kind, "config_json": config.public}
-    if config.secrets:
-        columns |= replaced_columns(provider_id, zone_id, config.secrets)
+    columns = _columns(kind, zone_id, config)
 
     def insert(free: str) -> Provider:
         _refuse_reserved(actor, free)
-        return Provider.objects.create(
-            id=provider_id,
-            zone_id=zone_id,
-            name=name or free,
-            identifier=free,
-            **columns,
-        )
+        return Provider.objects.create(name=name or free, identifier=free, **columns)
 
     with refused(IDENTIFIER_KEY, errors.ProviderIdentifierConflict):
         provider = (
@@ -121,6 +112,20 @@ def change_provider(
     event = _event(events.ProviderChanged, provider, fields, secret_rotated=rotated)
     record(actor, event)
     return provider
+
+
+def _columns(kind: str, zone_id: str, config: Configuration) -> dict[str, Any]:
+    """The columns of a new provider but for what it is called."""
+    provider_id = new_id()
+    columns = {
+        "id": provider_id,
+        "zone_id": zone_id,
+        "kind": kind,
+        "config_json": config.public,
+    }
+    if not config.secrets:
+        return columns
+    return columns | replaced_columns(provider_id, zone_id, config.secrets)
 
 
 def _configured(provider: Provider, changes: ProviderFields) -> dict[str, Any]:
