@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from django_filters import CharFilter, ChoiceFilter, FilterSet
+from django_filters import ChoiceFilter
 
 from agents.models import InvocationStatus, ServiceHealth
+from caracal_site.api.filters import CreatedFilter, SearchFilter, whole
 
 
-class ServiceFilter(FilterSet):
-    application_id = CharFilter(label="Whose service it is.")
+class ServiceFilter(CreatedFilter):
+    search = SearchFilter("endpoint_url", "framework_name")
+    application_id = whole("Whose service it is.")
     health = ChoiceFilter(
         choices=ServiceHealth.choices, label="How it last said it is."
     )
 
 
-class InvocationFilter(FilterSet):
+class InvocationFilter(CreatedFilter):
+    search = SearchFilter("method")
     status = ChoiceFilter(
         choices=InvocationStatus.choices, label="Where the call stands."
     )
-    service_id = CharFilter(label="The service called.")
-    source_session_id = CharFilter(label="The calling agent.")
-    target_session_id = CharFilter(label="The called agent.")
+    method = whole("The method called.")
+    service_id = whole("The service called.")
+    source_session_id = whole("The calling agent.")
+    target_session_id = whole("The called agent.")

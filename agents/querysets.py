@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Self
 
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Now
 
 
@@ -14,6 +16,13 @@ class AgentSessionQuerySet(models.QuerySet):
 
     def live(self) -> Self:
         return self.filter(status__in=("active", "suspended"))
+
+    def acting_for(self, application_ids: Sequence[str]) -> Self:
+        """Agents of these applications, or on their authority sessions."""
+        return self.filter(
+            Q(application_id__in=application_ids)
+            | Q(subject_session__client_id__in=application_ids)
+        )
 
     def overdue(self) -> Self:
         """Past the time they were given."""

@@ -47,6 +47,21 @@ class Event:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ListExported(Event):
+    """Rows left as a file; ``entity_id`` is the list they are of."""
+
+    name: ClassVar[str] = "list.exported"
+    entity_type: ClassVar[str] = "exports"
+    sentence: ClassVar[str] = "A list was exported."
+
+    form: str
+    asked: Mapping[str, str]
+
+    def summary(self) -> dict[str, Any]:
+        return {"format": self.form, "filters": dict(self.asked)}
+
+
+@dataclass(frozen=True, kw_only=True)
 class ParkedEventsRequeued(Event):
     """News that had been set aside was queued again; ``entity_id`` is the first."""
 

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from audit import nudge
 from audit.errors import OutboxEventNotParked
-from audit.events import ParkedEventsRequeued
+from audit.events import ListExported, ParkedEventsRequeued
 from audit.models import OutboxEvent
 from audit.record import record
 from caracal_site.actors import Actor
 from caracal_site.api.permissions import authorise
+
+
+@transaction.atomic
+def record_export(
+    actor: Actor,
+    *,
+    zone_id: str | None,
+    listing: str,
+    form: str,
+    asked: Mapping[str, str],
+) -> None:
+    """Leaves one row about a list that is about to leave as a file."""
+    exported = ListExported(zone_id=zone_id, entity_id=listing, form=form, asked=asked)
+    record(actor, exported)
 
 
 @transaction.atomic

@@ -13,6 +13,7 @@ coordinator's endpoint wrapper and the console's messages.
     ├── Forbidden family (403)           the caller may not
     ├── NotFound family (404)            there is no such thing for this caller
     ├── Conflict family (409)            the state of things does not allow it
+    ├── PreconditionFailed (412)         the caller decided on an older state of things
     ├── TooManyRequests (429)
     └── Unavailable (503)
 """
@@ -137,6 +138,20 @@ class NoFields(CaracalError):
 
     code = "no_fields"
     status = 400
+
+
+class InvalidPrecondition(CaracalError):
+    """If-Match and If-None-Match hold * or quoted entity tags, as ETag has them."""
+
+    code = "invalid_precondition"
+    status = 400
+
+
+class PreconditionFailed(CaracalError):
+    """The item is not, or no longer, what the request was made for: read it again."""
+
+    code = "precondition_failed"
+    status = 412
 
 
 class PayloadTooLarge(CaracalError):

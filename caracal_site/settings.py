@@ -296,6 +296,7 @@ AGENT_COORDINATOR_SCOPE = env.str("AGENT_COORDINATOR_SCOPE", default="agent:life
 # A module with cached(token), authenticate(token) and check_alive(actor).
 COORDINATOR_VERIFIER = "tokens.bearer"
 REFUSAL_RECORDER = "audit.refusals.record"
+EXPORT_RECORDER = "audit.services.record_export"
 COORDINATOR_BODY_LIMIT_BYTES = env.int(
     "COORDINATOR_BODY_LIMIT_BYTES", default=1_048_576
 )

@@ -2,64 +2,83 @@
 
 from __future__ import annotations
 
-from typing import Any
+from django.db.models import QuerySet
+from django_filters import ChoiceFilter
 
-from django_filters import CharFilter, ChoiceFilter, FilterSet, TypedChoiceFilter
-
+from caracal_site.api.filters import (
+    ArchivedFilter,
+    ChangedFilter,
+    CreatedFilter,
+    SearchFilter,
+    contains,
+    flag,
+    since,
+    until,
+    whole,
+)
 from zones.models import (
+    OperationEnforcement,
     ProviderKind,
     RegistrationMethod,
+    Resource,
     TokenCapability,
     TokenScope,
 )
 
-FLAG = (("true", "true"), ("false", "false"))
+
+class ZoneFilter(ChangedFilter):
+    search = SearchFilter("name", "slug")
+    name = contains()
+    slug = whole("The whole slug.")
+    dcr_enabled = flag("Whether applications may register themselves.")
+    operator_governed = flag("Whether operators govern the zone.")
+    archived = ArchivedFilter()
 
 
-def _flag(label: str, **kwargs: Any) -> TypedChoiceFilter:
-    """``true`` or ``false``, and nothing else."""
-    return TypedChoiceFilter(
-        choices=FLAG, coerce=lambda text: text == "true", label=label, **kwargs
-    )
-
-
-def _contains(field: str = "name") -> CharFilter:
-    label = f"Part of the {field}, in any case."
-    return CharFilter(field_name=field, lookup_expr="icontains", label=label)
-
-
-class ZoneFilter(FilterSet):
-    name = _contains()
-    slug = CharFilter(label="The whole slug.")
-    dcr_enabled = _flag("Whether applications may register themselves.")
-
-
-class ApplicationFilter(FilterSet):
-    name = _contains()
+class ApplicationFilter(ChangedFilter):
+    search = SearchFilter("name")
+    name = contains()
     registration_method = ChoiceFilter(
         choices=RegistrationMethod.choices, label="How the application came about."
     )
+    expires_since = since("expires_at")
+    expires_until = until("expires_at")
+    archived = ArchivedFilter()
 
 
-class ProviderFilter(FilterSet):
-    name = _contains()
-    identifier = CharFilter(label="The whole identifier.")
+class ProviderFilter(ChangedFilter):
+    search = SearchFilter("name", "identifier")
+    name = contains()
+    identifier = whole("The whole identifier.")
     kind = ChoiceFilter(choices=ProviderKind.choices, label="The kind of provider.")
+    archived = ArchivedFilter()
 
 
-class ResourceFilter(FilterSet):
-    name = _contains()
-    identifier = CharFilter(label="The whole identifier.")
-    credential_provider_id = CharFilter(label="Resources that use this provider.")
-    gateway_application_id = CharFilter(label="Resources that this application fronts.")
+class ResourceFilter(ChangedFilter):
+    search = SearchFilter("name", "identifier", "upstream_url")
+    name = contains()
+    identifier = whole("The whole identifier.")
+    scope = whole("A scope it has.", method="scoped")
+    credential_provider_id = whole("Resources that use this provider.")
+    gateway_application_id = whole("Resources that this application fronts.")
+    operation_enforcement = ChoiceFilter(
+        choices=OperationEnforcement.choices, label="How its operations are enforced."
+    )
+    archived = ArchivedFilter()
+
+    def scoped(
+        self, rows: QuerySet[Resource], name: str, value: str
+    ) -> QuerySet[Resource]:
+        return rows.filter(scopes__contains=[value])
 
 
-class AdminTokenFilter(FilterSet):
-    name = _contains()
+class AdminTokenFilter(CreatedFilter):
+    search = SearchFilter("name", "created_by")
+    name = contains()
     scope = ChoiceFilter(choices=TokenScope.choices, label="For all zones, or for one.")
     capability = ChoiceFilter(choices=TokenCapability.choices, label="What it may do.")
-    zone_id = CharFilter(label="Tokens of this zone.")
-    revoked = _flag(
+    zone_id = whole("Tokens of this zone.")
+    revoked = flag(
         "Whether the token is revoked.",
         field_name="revoked_at",
         lookup_expr="isnull",

@@ -33,6 +33,7 @@ class Zone(models.Model):
     operator_governed = models.BooleanField(default=False, db_default=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(db_default=Now(), editable=False)
+    version = models.BigIntegerField(db_default=1, editable=False)
     archived_at = models.DateTimeField(null=True, editable=False)
 
     objects = ZoneQuerySet.as_manager()
@@ -85,6 +86,7 @@ class Application(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(db_default=Now(), editable=False)
+    version = models.BigIntegerField(db_default=1, editable=False)
     archived_at = models.DateTimeField(null=True, editable=False)
 
     objects = ApplicationQuerySet.as_manager()
@@ -172,6 +174,7 @@ class Provider(models.Model):
     secrets_changed_at = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(db_default=Now(), editable=False)
+    version = models.BigIntegerField(db_default=1, editable=False)
     archived_at = models.DateTimeField(null=True, editable=False)
 
     objects = ProviderQuerySet.as_manager()
@@ -230,6 +233,7 @@ class Resource(models.Model):
     )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(db_default=Now(), editable=False)
+    version = models.BigIntegerField(db_default=1, editable=False)
     archived_at = models.DateTimeField(null=True, editable=False)
 
     objects = ResourceQuerySet.as_manager()

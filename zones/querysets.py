@@ -33,7 +33,11 @@ class ZoneQuerySet(models.QuerySet):
 
     def listed(self) -> Self:
         """Live and not one of the platform's own."""
-        return self.live().exclude(RESERVED)
+        return self.live().tenants()
+
+    def tenants(self) -> Self:
+        """Not one of the platform's own."""
+        return self.exclude(RESERVED)
 
     def marking_reserved(self) -> Self:
         """Adds ``is_reserved``: whether the zone is one of the platform's own."""
@@ -87,9 +91,15 @@ class ResourceQuerySet(InZoneQuerySet):
             gateway_application_id=Subquery(binding.values("application_id")[:1])
         )
 
-    def fronted_by(self, application_id: str) -> Self:
-        return self.with_gateway_application().filter(
-            gateway_application_id=application_id
+    def fronted_by(self, *application_ids: str) -> Self:
+        """Those that one of these applications fronts."""
+        from zones.models import GatewayBinding
+
+        bindings = GatewayBinding.objects.filter(
+            zone_id=OuterRef("zone_id"), application_id__in=application_ids
+        )
+        return self.filter(
+            identifier__in=Subquery(bindings.values("resource_identifier"))
         )
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from django.http.response import HttpResponseBase
 from rest_framework import serializers
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from agents.filters import InvocationFilter, ServiceFilter
 from agents.models import AgentService, Invocation
-from caracal_site.api.pagination import page_of, page_response
+from caracal_site.api.pagination import Listing
 from caracal_site.api.schema import described
 from caracal_site.api.views import ZoneScopedViewSet
 
@@ -44,6 +44,20 @@ INVOCATION = (
     "created_at",
 )
 
+# Ids ascend with creation; the tables are too busy for an index on the time.
+SERVICES = Listing(
+    name="agent-services",
+    columns=SERVICE,
+    orders={"created_at": "id"},
+    filterset=ServiceFilter,
+)
+INVOCATIONS = Listing(
+    name="invocations",
+    columns=INVOCATION,
+    orders={"created_at": "id"},
+    filterset=InvocationFilter,
+)
+
 
 class ServiceShape(serializers.ModelSerializer):
     """A callable endpoint of an application."""
@@ -68,38 +82,28 @@ class InvocationShape(serializers.ModelSerializer):
 class ServicesViewSet(ZoneScopedViewSet):
     """The agent services of a zone."""
 
+    model = "agents.agentservice"
+
     @described(
         "List agent services",
         answer=ServiceShape,
-        listing=True,
-        filterset=ServiceFilter,
+        listing=SERVICES,
+        refusals=(404,),
     )
-    def list(self, request: Request, zone_id: str) -> Response:
-        rows, headers = page_of(
-            AgentService.objects.filter(zone_id=zone_id).values(*SERVICE),
-            path=request.path,
-            query=request.GET,
-            filterset=ServiceFilter,
-            time_field=None,
-        )
-        return page_response(rows, headers)
+    def list(self, request: Request, zone_id: str) -> HttpResponseBase:
+        return self.listed(AgentService.objects.filter(zone_id=zone_id), SERVICES)
 
 
 class InvocationsViewSet(ZoneScopedViewSet):
     """The invocations of a zone."""
 
+    model = "agents.invocation"
+
     @described(
         "List invocations",
         answer=InvocationShape,
-        listing=True,
-        filterset=InvocationFilter,
+        listing=INVOCATIONS,
+        refusals=(404,),
     )
-    def list(self, request: Request, zone_id: str) -> Response:
-        rows, headers = page_of(
-            Invocation.objects.filter(zone_id=zone_id).values(*INVOCATION),
-            path=request.path,
-            query=request.GET,
-            filterset=InvocationFilter,
-            time_field=None,
-        )
-        return page_response(rows, headers)
+    def list(self, request: Request, zone_id: str) -> HttpResponseBase:
+        return self.listed(Invocation.objects.filter(zone_id=zone_id), INVOCATIONS)

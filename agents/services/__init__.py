@@ -4,6 +4,7 @@ from agents.services.ending import (
     Ended,
     end_agents_of,
     expire_due_agents,
+    preview_end_of,
     preview_termination,
     terminate_agent,
 )
@@ -16,6 +17,7 @@ __all__ = [
     "SpawnedAgent",
     "end_agents_of",
     "expire_due_agents",
+    "preview_end_of",
     "preview_termination",
     "resume_agent",
     "spawn_agent",

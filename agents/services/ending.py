@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import orjson
 from django.db import transaction
-from django.db.models import Q
 
 from agents import errors
 from agents.events import AgentsEnded
@@ -28,10 +28,19 @@ from tokens.bearer import caller_parameters, refuse_dead_caller
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How much ended."""
+    """What ended, or would: ids in the order they fall."""
 
-    agents: int = 0
-    edges: int = 0
+    agents: tuple[str, ...] = ()
+    edges: tuple[str, ...] = ()
+    invocations: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, *falls: falling.Fall) -> Ended:
+        return cls(
+            agents=tuple(chain.from_iterable(fall.agents for fall in falls)),
+            edges=tuple(chain.from_iterable(fall.edges for fall in falls)),
+            invocations=tuple(chain.from_iterable(fall.invocations for fall in falls)),
+        )
 
 
 def may_manage(actor: Actor, application_id: str) -> bool:
@@ -210,29 +219,35 @@ def end_agents_of(
     # slipped in until then ends as well.
     first = _end_live(actor, zone_id, application_ids, reason)
     if not closes:
-        return first
+        return Ended.of(first)
     capacity.close([zone_id] if application_ids is None else list(application_ids))
     second = _end_live(actor, zone_id, application_ids, reason)
-    return Ended(first.agents + second.agents, first.edges + second.edges)
+    return Ended.of(first, second)
+
+
+def preview_end_of(*, zone_id: str, application_ids: Sequence[str] | None) -> Ended:
+    """What ``end_agents_of`` would end."""
+    ids = _live_ids(zone_id, application_ids)
+    return Ended.of(falling.foresee(zone_id, agent_ids=ids)) if ids else Ended()
+
+
+def _live_ids(zone_id: str, application_ids: Sequence[str] | None) -> list[str]:
+    agents = AgentSession.objects.in_zone(zone_id).live()
+    if application_ids is not None:
+        agents = agents.acting_for(application_ids)
+    return list(agents.order_by("id").values_list("id", flat=True))
 
 
 def _end_live(
     actor: Actor, zone_id: str, application_ids: Sequence[str] | None, reason: str
-) -> Ended:
-    agents = AgentSession.objects.in_zone(zone_id).live()
-    if application_ids is not None:
-        agents = agents.filter(
-            Q(application_id__in=application_ids)
-            | Q(subject_session__client_id__in=application_ids)
-        )
-    ids = list(agents.order_by("id").values_list("id", flat=True))
+) -> falling.Fall:
+    ids = _live_ids(zone_id, application_ids)
     if not ids:
-        return Ended()
-    fall = falling.carry_out(
+        return falling.Fall(zone_id=zone_id)
+    return falling.carry_out(
         actor,
         zone_id,
         headline=lambda fall: headline(zone_id, ids[0], fall),
         reason=reason,
         agent_ids=ids,
     )
-    return Ended(agents=len(fall.agents), edges=len(fall.edges))

@@ -251,7 +251,7 @@ def test_archiving_ends_an_application_s_agents_and_lets_no_more_in(
         application_ids=[other.id],
         reason="application_archived",
     )
-    assert ended.agents == 2
+    assert len(ended.agents) == 2
     assert [world.agent(agent).status for agent in (mine, theirs, below)] == [
         "active", "terminated", "terminated",
     ]  # fmt: skip

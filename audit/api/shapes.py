@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-import django_filters
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, inline_serializer
+from drf_spectacular.utils import inline_serializer
 from rest_framework import serializers
 
-from caracal_site.api.pagination import Page
-from caracal_site.api.schema import paging_parameters
 from caracal_site.logs import redact
 
 DEFAULT_LIMIT = 100
@@ -43,6 +38,7 @@ CHANGE = (
     "chain_seq",
     "chain_hmac",
 )
+CHANGE_MEMBERS = (*(name for name in CHANGE if name != "chain_hmac"), "signed")
 Row = dict[str, Any]
 
 
@@ -65,34 +61,9 @@ def change(row: Row) -> Row:
     return shown
 
 
-def rows_of(page: Page, shape: Callable[[Row], Row]) -> Row:
+def rows_of(rows: list[Row], cursor: str | None) -> Row:
     """The body of a list of evidence."""
-    return {"rows": [shape(row) for row in page.rows], "next_cursor": page.cursor}
-
-
-def parameters_of(
-    filterset: type[django_filters.FilterSet],
-) -> tuple[OpenApiParameter, ...]:
-    """The paging parameters and filters of a list of evidence."""
-    limit = OpenApiParameter(
-        "limit",
-        {
-            "type": "integer",
-            "minimum": 1,
-            "maximum": MAX_LIMIT,
-            "default": DEFAULT_LIMIT,
-        },
-        description="How many rows at most.",
-    )
-    cursor = OpenApiParameter(
-        "cursor", OpenApiTypes.STR, description="next_cursor of the page before."
-    )
-    others = [
-        parameter
-        for parameter in paging_parameters(filterset)
-        if parameter.name not in ("limit", "cursor")
-    ]
-    return (limit, cursor, *others)
+    return {"rows": rows, "next_cursor": cursor}
 
 
 def _text(*, null: bool = True) -> serializers.CharField:

@@ -28,10 +28,11 @@ def once(request: Request, perform: Callable[[], Response]) -> Response:
     with transaction.atomic():
         kept = receipts.claim(caller, route, key, fingerprint)
         if kept is not None:
-            replayed = Response(orjson.loads(kept.body), status=kept.status)
-            replayed["Idempotency-Replayed"] = "true"
-            return replayed
+            first = orjson.loads(kept.body)
+            headers = {**first["headers"], "Idempotency-Replayed": "true"}
+            return Response(first["body"], status=kept.status, headers=headers)
         response = perform()
-        body = dumps(response.data).decode()
+        tag = {"ETag": response["ETag"]} if "ETag" in response else {}
+        body = dumps({"headers": tag, "body": response.data}).decode()
         receipts.keep(caller, route, key, fingerprint, response.status_code, body)
         return response

@@ -1,28 +1,186 @@
-"""Lists of the Management API: a bare array, and a ``Link`` to the next page."""
+"""Lists of the Management API: what one is, what is asked of it, and its pages.
+
+A list is read by its order and the position of the row before: an index range, exact
+under inserts, however deep. Pages and exports read it in the same way.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
 import django_filters
+from django.db import connection
 from django.db.models import QuerySet
 from django.http import QueryDict
-from rest_framework.response import Response
 
 from caracal_site import cursors
 from caracal_site.errors import InvalidQuery
 
+Row = dict[str, Any]
 DEFAULT_LIMIT = 200
 MAX_LIMIT = 500
 PAGING = frozenset({"limit", "cursor"})
+ORDERING = "ordering"
+FORMAT = "format"
+ARCHIVED = "archived"
+
+
+def as_it_is(row: Row) -> Row:
+    return row
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """What a list of the API is.
+
+    ``columns`` are read, ``shape`` makes of a row what goes out, and ``shown`` names
+    its members where they are others. ``orders`` are the words it can be ordered by
+    and their columns, which are never null; it is ordered by the first, descending,
+    unless asked otherwise, and by id among equals. The column ``id`` stands for
+    creation in tables too busy for an index on the time. ``envelope`` puts a page and
+    the cursor behind it into a body; without it a page is a bare array, with a
+    ``Link`` to the next.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    orders: Mapping[str, str]
+    filterset: type[django_filters.FilterSet]
+    shown: tuple[str, ...] = ()
+    shape: Callable[[Row], Row] = as_it_is
+    envelope: Callable[[list[Row], str | None], Any] | None = None
+    default_limit: int = DEFAULT_LIMIT
+    max_limit: int = MAX_LIMIT
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The members of a row as it goes out."""
+        return self.shown or self.columns
+
+    @property
+    def orderings(self) -> tuple[str, ...]:
+        """What ``ordering`` may be, the default first."""
+        words = tuple(self.orders)
+        return (*(f"-{word}" for word in words), *words)
+
+    @property
+    def filters(self) -> frozenset[str]:
+        return frozenset(self.filterset.base_filters)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A column and the direction; rows that are equal there follow their ids."""
+
+    column: str
+    descending: bool
+
+    def of(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+        sign = "-" if self.descending else ""
+        unique = self.column == "id"
+        return rows.order_by(
+            *(() if unique else (f"{sign}{self.column}",)), f"{sign}id"
+        )
+
+    def after(self, rows: QuerySet[Any], last: cursors.Position) -> QuerySet[Any]:
+        """The rows behind a position."""
+        comparison = "<" if self.descending else ">"
+        if self.column == "id":
+            side = "lt" if self.descending else "gt"
+            return rows.filter(**{f"id__{side}": last.id})
+        meta, quote = rows.model._meta, connection.ops.quote_name
+        table = quote(meta.db_table)
+        column = quote(str(meta.get_field(self.column).column))
+        return rows.extra(  # noqa: S610 - parameters are bound, the rest is ours
+            where=[f"({table}.{column}, {table}.id) {comparison} (%s, %s)"],
+            params=[last.at or last.text, last.id],
+        )
+
+    def position(self, row: Row) -> cursors.Position:
+        if self.column == "id":
+            return cursors.Position(row["id"])
+        value = row[self.column]
+        if isinstance(value, datetime):
+            return cursors.Position(row["id"], at=value)
+        return cursors.Position(row["id"], text=str(value))
+
+    def is_timed(self, rows: QuerySet[Any]) -> bool:
+        field: Any = rows.model._meta.get_field(self.column)
+        return field.get_internal_type() == "DateTimeField"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a request asks of a list."""
+
+    listing: Listing
+    path: str
+    filters: Mapping[str, str]
+    order: Order
+    ordering: str | None
+    limit: int | None
+    cursor: str | None
+
+    def rows(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+        """``rows`` as asked for: filtered, in order, the columns as dictionaries."""
+        found = filtered(self.listing.filterset, self.filters, rows)
+        columns = (*self.listing.columns, *self._told_archived, self.order.column, "id")
+        return self.order.of(found.values(*dict.fromkeys(columns)))
+
+    def shape(self, row: Row) -> Row:
+        """What goes out of a row that was read."""
+        if self.order.column not in self.listing.columns:
+            row = {key: row[key] for key in row if key != self.order.column}
+        return self.listing.shape(row)
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        return (*self.listing.members, *self._told_archived)
+
+    @property
+    def _told_archived(self) -> tuple[str, ...]:
+        is_told = self.filters.get(ARCHIVED, "false") != "false"
+        return ("archived_at",) if is_told else ()
+
+    @property
+    def asked(self) -> dict[str, str]:
+        """Filters and order as the query has them."""
+        return {**self.filters, **({ORDERING: self.ordering} if self.ordering else {})}
+
+    @property
+    def bound_to(self) -> str:
+        return cursors.fingerprint(self.path, self.asked)
+
+
+def question(listing: Listing, *, path: str, query: QueryDict) -> Question:
+    """What a query asks. Raises InvalidQuery for an unknown, repeated or empty
+    parameter, so that a mistyped filter never shows everything."""
+    values = plain_query(query, PAGING | {ORDERING, FORMAT} | listing.filters)
+    default = listing.orderings[0]
+    ordering = values.get(ORDERING, default)
+    if ordering not in listing.orderings:
+        raise InvalidQuery(f"ordering must be one of {', '.join(listing.orderings)}.")
+    descending = ordering.startswith("-")
+    column = listing.orders[ordering.removeprefix("-")]
+    limit = values.get("limit")
+    return Question(
+        listing,
+        path,
+        {name: value for name, value in values.items() if name in listing.filters},
+        Order(column, descending),
+        None if ordering == default else ordering,
+        None if limit is None else page_limit(limit, maximum=listing.max_limit),
+        values.get("cursor"),
+    )
 
 
 def plain_query(query: QueryDict, known: frozenset[str]) -> dict[str, str]:
-    """The query as single values. Raises InvalidQuery for an unknown, repeated or
-    empty parameter, so that a mistyped filter never shows everything."""
+    """The query as single values. Raises InvalidQuery for what is not ``known``,
+    repeated or empty."""
     plain: dict[str, str] = {}
     for name, values in query.lists():
         if name not in known:
@@ -33,10 +191,8 @@ def plain_query(query: QueryDict, known: frozenset[str]) -> dict[str, str]:
     return plain
 
 
-def page_limit(text: str | None, *, default: int, maximum: int) -> int:
+def page_limit(text: str, *, maximum: int) -> int:
     """The page size asked for. Raises InvalidQuery outside 1 to ``maximum``."""
-    if text is None:
-        return default
     if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= maximum):
         raise InvalidQuery(f"limit must be a whole number from 1 to {maximum}.")
     return int(text)
@@ -58,85 +214,47 @@ def filtered(
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some rows of a list, the limit and filters asked for, and the cursor that leads
-    on; None on the last page."""
+    """Some rows as they go out, and the cursor that leads on; None on the last page."""
 
-    rows: list[Any]
-    limit: int
-    filters: dict[str, str]
+    rows: list[Row]
     cursor: str | None
 
 
-def read_page(
-    queryset: QuerySet[Any],
-    *,
-    path: str,
-    query: QueryDict,
-    filterset: type[django_filters.FilterSet] | None = None,
-    time_field: str | None = "created_at",
-    default: int = DEFAULT_LIMIT,
-    maximum: int = MAX_LIMIT,
-) -> Page:
-    """One page, newest first: by ``time_field`` and id, or by id alone, which is
-    creation order too, for tables too busy for an index of their own.
-
-    One row more than asked for is read, so there is a cursor only when there is more.
-    """
-    names = frozenset(filterset.base_filters) if filterset else frozenset()
-    values = plain_query(query, PAGING | names)
-    limit = page_limit(values.get("limit"), default=default, maximum=maximum)
-    filters = {name: value for name, value in values.items() if name not in PAGING}
-    bound_to = cursors.fingerprint(path, filters)
-    if filterset:
-        queryset = filtered(filterset, filters, queryset)
-    order = ("-id",) if time_field is None else (f"-{time_field}", "-id")
-    if "cursor" in values:
-        timed = time_field is not None
-        last = cursors.decode(values["cursor"], bound_to, timed=timed)
-        queryset = _after(queryset, time_field, last)
-    rows = list(queryset.order_by(*order)[: limit + 1])
-    if len(rows) <= limit:
-        return Page(rows, limit, filters, None)
-    rows.pop()
-    cursor = cursors.encode(_position(rows[-1], time_field), bound_to)
-    return Page(rows, limit, filters, cursor)
+def read_page(asked: Question, rows: QuerySet[Any]) -> Page:
+    """The page asked for. One row more is read, so there is a cursor only when there
+    is more."""
+    found = asked.rows(rows)
+    limit = asked.limit or asked.listing.default_limit
+    if asked.cursor is not None:
+        timed = asked.order.is_timed(rows)
+        worded = not timed and asked.order.column != "id"
+        last = cursors.decode(asked.cursor, asked.bound_to, timed=timed, worded=worded)
+        found = asked.order.after(found, last)
+    read = list(found[: limit + 1])
+    cursor = None
+    if len(read) > limit:
+        read.pop()
+        cursor = cursors.encode(asked.order.position(read[-1]), asked.bound_to)
+    return Page([asked.shape(row) for row in read], cursor)
 
 
-def _after(
-    queryset: QuerySet[Any], time_field: str | None, last: cursors.Position
-) -> QuerySet[Any]:
-    if time_field is None:
-        return queryset.filter(id__lt=last.id)
-    table = queryset.model._meta.db_table
-    return queryset.extra(  # noqa: S610 - parameters are bound, the rest is ours
-        where=[f"({table}.{time_field}, {table}.id) < (%s, %s)"],
-        params=[last.at, last.id],
-    )
+def read_batches(
+    asked: Question, rows: QuerySet[Any], size: int
+) -> Iterator[list[Row]]:
+    """Everything asked for, as rows that go out, ``size`` at a time: each batch is a
+    short statement of its own, so that a slow reader holds nothing."""
+    found = asked.rows(rows)
+    following = found
+    while True:
+        read = list(following[:size])
+        yield [asked.shape(row) for row in read]
+        if len(read) < size:
+            return
+        following = asked.order.after(found, asked.order.position(read[-1]))
 
 
-def _position(row: Any, time_field: str | None) -> cursors.Position:
-    members = row if isinstance(row, dict) else vars(row)
-    at = None if time_field is None else members[time_field]
-    return cursors.Position(members["id"], at)
-
-
-def page_of(
-    queryset: QuerySet[Any],
-    *,
-    path: str,
-    query: QueryDict,
-    filterset: type[django_filters.FilterSet] | None = None,
-    time_field: str | None = "created_at",
-) -> tuple[list[Any], dict[str, str]]:
-    """One page and the headers that lead to the next."""
-    page = read_page(
-        queryset, path=path, query=query, filterset=filterset, time_field=time_field
-    )
-    if page.cursor is None:
-        return page.rows, {}
-    following = urlencode({**page.filters, "limit": page.limit, "cursor": page.cursor})
-    return page.rows, {"Link": f'<{path}?{following}>; rel="next"'}
-
-
-def page_response(rows: list[Any], headers: dict[str, str]) -> Response:
-    return Response(rows, headers=headers)
+def link_to_next(asked: Question, cursor: str) -> str:
+    """The ``Link`` header of a page that is not the last."""
+    limit = asked.limit or asked.listing.default_limit
+    following = urlencode({**asked.asked, "limit": limit, "cursor": cursor})
+    return f'<{asked.path}?{following}>; rel="next"'

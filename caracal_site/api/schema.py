@@ -6,7 +6,6 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, TypeVar
 
-import django_filters
 from drf_spectacular.extensions import (
     OpenApiAuthenticationExtension,
     OpenApiSerializerFieldExtension,
@@ -22,7 +21,8 @@ from drf_spectacular.utils import (
 )
 from rest_framework import serializers
 
-from caracal_site.api.pagination import DEFAULT_LIMIT, MAX_LIMIT
+from caracal_site.api.exports import FORMATS
+from caracal_site.api.pagination import Listing
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -58,33 +58,59 @@ def described(
     answer: Any = None,
     status: int = 200,
     refusals: tuple[int, ...] = (),
-    filterset: type[django_filters.FilterSet] | None = None,
-    listing: bool = False,
+    listing: Listing | None = None,
     once: bool = False,
+    tagged: bool = False,
+    guarded: bool = False,
+    previews: Any = None,
     parameters: tuple[OpenApiParameter, ...] = (),
 ) -> Callable[[F], F]:
-    """Describes one action. ``answer`` None is an empty answer; ``refusals`` are the
-    statuses besides those every route has; ``listing`` adds the paging parameters and
-    those of ``filterset``; ``once`` the Idempotency-Key header."""
+    """Describes one action, and keeps ``body`` and ``listing`` on it for its page.
+
+    ``answer`` None is an empty answer; ``refusals`` are the statuses besides those
+    every route has; ``listing`` adds its parameters, ``once`` the Idempotency-Key
+    header; ``tagged`` tells the entity tag of the answer, ``guarded`` the If-Match
+    header and its refusal; ``previews`` is the answer to dry_run.
+    """
     wanted = list(parameters)
-    if listing:
-        wanted += paging_parameters(filterset)
+    responses: dict[Any, Any] = {status: answer or OpenApiResponse(description="Done.")}
+    if listing is not None:
+        wanted += list_parameters(listing)
+        # An envelope's answer is the whole body.
+        rows = answer if listing.envelope else answer(many=True)
+        responses = {(status, "application/json"): rows, **file_responses()}
+        refusals = (*refusals, 400)
     if once:
         wanted.append(IDEMPOTENCY_KEY)
-    responses: dict[int, Any] = {status: answer or OpenApiResponse(description="Done.")}
-    if listing:
-        responses[status] = answer(many=True)
-        refusals = (*refusals, 400)
+    if tagged:
+        wanted.append(etag(status))
+        if status == HTTPStatus.OK and body is None and not guarded:
+            wanted.append(IF_NONE_MATCH)
+            responses[304] = OpenApiResponse(description="Not Modified")
+    if guarded:
+        wanted.append(IF_MATCH)
+        refusals = (*refusals, 400, 412)
+    if previews is not None:
+        wanted.append(DRY_RUN)
+        responses[200] = previews
     for code in sorted({*ALWAYS, *refusals}):
         phrase = HTTPStatus(code).phrase
         responses[code] = OpenApiResponse(ErrorBody, description=phrase)
-    return extend_schema(
+    describe = extend_schema(
         summary=summary,
         request=body,
         responses=responses,
         parameters=wanted,
         filters=False,
     )
+
+    def decorate(action: F) -> F:
+        described_action = describe(action)
+        described_action.body = body  # type: ignore[attr-defined]
+        described_action.listing = listing  # type: ignore[attr-defined]
+        return described_action
+
+    return decorate
 
 
 IDEMPOTENCY_KEY = OpenApiParameter(
@@ -93,31 +119,78 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     OpenApiParameter.HEADER,
     description="Repeats of the request with this key get the first answer again.",
 )
+IF_MATCH = OpenApiParameter(
+    "If-Match",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    description="Entity tags the item may have; the change is refused if it has none"
+    " of them any more. Without the header it is made in any case.",
+)
+IF_NONE_MATCH = OpenApiParameter(
+    "If-None-Match",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    description="Entity tags the reader has; it is told when the item has one of them.",
+)
+DRY_RUN = OpenApiParameter(
+    "dry_run",
+    OpenApiTypes.BOOL,
+    description="Only tell what would end and break; nothing is changed or recorded.",
+)
 
 
-def paging_parameters(
-    filterset: type[django_filters.FilterSet] | None,
-) -> list[OpenApiParameter]:
-    """``limit``, ``cursor`` and the filters of a list."""
+def etag(status: int) -> OpenApiParameter:
+    """The entity tag in the answer with ``status``."""
+    return OpenApiParameter(
+        "ETag",
+        OpenApiTypes.STR,
+        OpenApiParameter.HEADER,
+        description="The item's strong entity tag, for If-Match and If-None-Match.",
+        response=[status],
+    )
+
+
+def file_responses() -> dict[Any, Any]:
+    """A list as a file."""
+    return {
+        (200, f"{kind.media_type}"): OpenApiResponse(
+            OpenApiTypes.STR, description="A page, or all rows as a file."
+        )
+        for kind in FORMATS.values()
+    }
+
+
+def list_parameters(listing: Listing) -> list[OpenApiParameter]:
+    """Paging, format, order and filters of a list."""
+    limit = {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": listing.max_limit,
+        "default": listing.default_limit,
+    }
+    behind = "next_cursor" if listing.envelope else "the Link header"
     found = [
-        OpenApiParameter(
-            "limit",
-            {
-                "type": "integer",
-                "minimum": 1,
-                "maximum": MAX_LIMIT,
-                "default": DEFAULT_LIMIT,
-            },
-            description="How many rows at most.",
-        ),
+        OpenApiParameter("limit", limit, description="How many rows at most."),
         OpenApiParameter(
             "cursor",
             OpenApiTypes.STR,
-            description="As the Link header of a page has it.",
+            description=f"Where to go on, as {behind} of a page has it.",
+        ),
+        OpenApiParameter(
+            "ordering",
+            OpenApiTypes.STR,
+            enum=list(listing.orderings),
+            description=f"The order; {listing.orderings[0]} unless given.",
+        ),
+        OpenApiParameter(
+            "format",
+            OpenApiTypes.STR,
+            enum=["json", *FORMATS],
+            description="json for a page; anything else for all rows as a file, which"
+            " is recorded in the audit trail.",
         ),
     ]
-    filters = filterset.base_filters if filterset else {}
-    for name, declared in filters.items():
+    for name, declared in listing.filterset.base_filters.items():
         choices = [value for value, _ in declared.extra.get("choices", ())]
         found.append(
             OpenApiParameter(

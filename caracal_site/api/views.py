@@ -8,11 +8,15 @@ limit, authorisation on the resolved route, method, identifiers of the path, zon
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 from django.apps import apps
+from django.conf import settings
+from django.db.models import QuerySet
+from django.http.response import HttpResponseBase
+from django.utils.module_loading import import_string
 from drf_spectacular.utils import extend_schema
-from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -23,23 +27,27 @@ from caracal_site import context
 from caracal_site.actors import Actor
 from caracal_site.api import refusals
 from caracal_site.api.errors import InvalidAdminToken, SystemZoneReadOnly
+from caracal_site.api.exports import FORMATS, export
+from caracal_site.api.negotiation import FORMAT, JSONOrPage, form_of
+from caracal_site.api.pagination import (
+    Listing,
+    Question,
+    link_to_next,
+    plain_query,
+    question,
+    read_page,
+)
 from caracal_site.errors import (
     CaracalError,
     InvalidBody,
     InvalidParams,
+    InvalidQuery,
     RouteNotFound,
     ZoneNotFound,
 )
 from caracal_site.ids import is_id
 
-
-class JSONWhateverIsAccepted(DefaultContentNegotiation):
-    """Answers are JSON, whatever the Accept header or ``?format=`` says."""
-
-    def select_renderer(
-        self, request: Request, renderers: Any, format_suffix: str | None = None
-    ) -> tuple[Any, str]:
-        return renderers[0], renderers[0].media_type
+DRY_RUN = "dry_run"
 
 
 class ApiViewSet(ViewSet):
@@ -47,14 +55,18 @@ class ApiViewSet(ViewSet):
 
     ``success_status`` is what an action answers when it is not 200; ``invalid_body``
     the error its body faults are told as; ``reads_with_post`` the actions whose POST
-    changes nothing; ``open_to_zones`` lets every zone token in.
+    changes nothing; ``open_to_zones`` lets every zone token in. ``previews`` are the
+    actions that only tell what they would do when asked with ``dry_run=true``, and
+    ``model`` (``app.model``) is whose permissions the console's people need here.
     """
 
     http_method_names = ("get", "post", "put", "patch", "delete", "head")
-    content_negotiation_class = JSONWhateverIsAccepted
+    content_negotiation_class = JSONOrPage
     success_status: ClassVar[Mapping[str, int]] = {"create": 201, "destroy": 204}
     reads_with_post: ClassVar[frozenset[str]] = frozenset()
     open_to_zones: ClassVar[bool] = False
+    previews: ClassVar[frozenset[str]] = frozenset()
+    model: ClassVar[str] = ""
     invalid_body: ClassVar[type[InvalidBody]] = InvalidBody
     invalid_params: ClassVar[type[CaracalError]] = InvalidParams
 
@@ -76,6 +88,12 @@ class ApiViewSet(ViewSet):
         )
         return not reads
 
+    @property
+    def is_preview(self) -> bool:
+        """Whether the request asks what it would do, instead of doing it."""
+        asked = self.request.GET.get(DRY_RUN) == "true"
+        return asked and self.action in self.previews
+
     def perform_authentication(self, request: Request) -> None:
         auth: Any = request.auth
         self._actor = auth
@@ -90,6 +108,7 @@ class ApiViewSet(ViewSet):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
         self.check_route(request)
+        self.check_query(request)
         context.expect_status(self.success_status.get(self.action, 200))
 
     def check_route(self, request: Request) -> None:
@@ -98,6 +117,40 @@ class ApiViewSet(ViewSet):
             self.http_method_not_allowed(request)
         if not all(is_id(value) for value in self.kwargs.values()):
             raise self.invalid_params
+
+    def check_query(self, request: Request) -> None:
+        """Refuses a form nobody offers and, where something would change, parameters
+        that are not known: who mistypes dry_run must not be taken at their word."""
+        form_of(request._request, is_list=self.action == "list")
+        if request.method not in SAFE_METHODS:
+            known = frozenset({DRY_RUN} if self.action in self.previews else ())
+            values = plain_query(request.GET, known | {FORMAT})
+            if values.get(DRY_RUN, "true") not in ("true", "false"):
+                raise InvalidQuery("dry_run must be true or false.")
+
+    def listed(self, rows: QuerySet[Any], listing: Listing) -> HttpResponseBase:
+        """The list of ``rows`` as the query wants it: a page, or all as a file."""
+        request = self.request
+        asked = question(listing, path=request.path, query=request.GET)
+        form = form_of(request._request, is_list=True)
+        if form in FORMATS:
+            is_head = request.method == "HEAD"
+            record = partial(self._record_export, asked, form)
+            return export(asked, rows, form, is_head=is_head, record=record)
+        page = read_page(asked, rows)
+        if listing.envelope is not None:
+            return Response(listing.envelope(page.rows, page.cursor))
+        following = page.cursor and link_to_next(asked, page.cursor)
+        return Response(page.rows, headers={"Link": following} if following else None)
+
+    def _record_export(self, asked: Question, form: str) -> None:
+        import_string(settings.EXPORT_RECORDER)(
+            self.actor,
+            zone_id=self.zone.id if self.zone else None,
+            listing=asked.listing.name,
+            form=form,
+            asked=asked.asked,
+        )
 
     def body(self, serializer: type[Serializer[Any]]) -> dict[str, Any]:
         """The request's body as ``serializer`` accepts it: only the members sent."""
@@ -113,9 +166,8 @@ class ApiViewSet(ViewSet):
         if error is not None:
             known = self._actor.zone_id if self._actor else None
             zone_id = self.zone.id if self.zone else known
-            refusals.note(
-                error, actor=self._actor, mutates=self.mutates, zone_id=zone_id
-            )
+            mutates = self.mutates and not self.is_preview
+            refusals.note(error, actor=self._actor, mutates=mutates, zone_id=zone_id)
         return response
 
 

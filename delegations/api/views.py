@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from django.http.response import HttpResponseBase
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from caracal_site.api.pagination import page_of, page_response
+from caracal_site.api.items import item
+from caracal_site.api.pagination import Listing
 from caracal_site.api.schema import described
 from caracal_site.api.views import ZoneScopedViewSet
 from delegations.errors import DelegationNotFound
@@ -35,6 +37,14 @@ COLUMNS = (
     "created_at",
 )
 
+# Ids ascend with creation; the table is too busy for an index on the time.
+DELEGATIONS = Listing(
+    name="delegations",
+    columns=COLUMNS,
+    orders={"created_at": "id"},
+    filterset=DelegationFilter,
+)
+
 
 class DelegationShape(serializers.ModelSerializer):
     """An edge and its place in its lineage."""
@@ -50,26 +60,23 @@ class DelegationShape(serializers.ModelSerializer):
 class DelegationsViewSet(ZoneScopedViewSet):
     """The delegation edges of a zone."""
 
+    model = "delegations.delegationedge"
+
     @described(
         "List delegations",
         answer=DelegationShape,
-        listing=True,
-        filterset=DelegationFilter,
+        listing=DELEGATIONS,
+        refusals=(404,),
     )
-    def list(self, request: Request, zone_id: str) -> Response:
-        rows, headers = page_of(
-            DelegationEdge.objects.in_zone(zone_id).values(*COLUMNS),
-            path=request.path,
-            query=request.GET,
-            filterset=DelegationFilter,
-            time_field=None,
-        )
-        return page_response(rows, headers)
+    def list(self, request: Request, zone_id: str) -> HttpResponseBase:
+        return self.listed(DelegationEdge.objects.in_zone(zone_id), DELEGATIONS)
 
-    @described("Get a delegation", answer=DelegationShape, refusals=(400, 404))
+    @described(
+        "Get a delegation", answer=DelegationShape, refusals=(400, 404), tagged=True
+    )
     def retrieve(self, request: Request, zone_id: str, id: str) -> Response:
         edge = DelegationEdge.objects.in_zone(zone_id).filter(id=id)
         row = edge.values(*COLUMNS).first()
         if row is None:
             raise DelegationNotFound
-        return Response(row)
+        return item(request, row, version=row["edge_version"])

@@ -12,12 +12,17 @@ from tokens.services.keys import (
     rotate_signing_key,
     withdraw_signing_key,
 )
-from tokens.services.sessions import expire_sessions, revoke_sessions
+from tokens.services.sessions import (
+    expire_sessions,
+    preview_revocation,
+    revoke_sessions,
+)
 
 __all__ = [
     "create_first_key",
     "expire_sessions",
     "jwks",
+    "preview_revocation",
     "promote_published_keys",
     "reseal_signing_keys",
     "revoke_sessions",

@@ -28,12 +28,7 @@ def revoke_sessions(
     transaction: tokens being issued wait for that row, and so none is missed here.
     """
     ended = statements.fetch_all(
-        "tokens/revoke_sessions",
-        {
-            "zone_id": zone_id,
-            "client_ids": None if client_ids is None else list(client_ids),
-            "reason": reason,
-        },
+        "tokens/revoke_sessions", {**_asked(zone_id, client_ids), "reason": reason}
     )
     return [
         SessionRevoked(
@@ -41,6 +36,19 @@ def revoke_sessions(
         )
         for (session_id,) in ended
     ]
+
+
+def preview_revocation(
+    *, zone_id: str, client_ids: Sequence[str] | None
+) -> tuple[str, ...]:
+    """The sessions ``revoke_sessions`` would end."""
+    found = statements.fetch_all("tokens/foresee_sessions", _asked(zone_id, client_ids))
+    return tuple(str(session_id) for (session_id,) in found)
+
+
+def _asked(zone_id: str, client_ids: Sequence[str] | None) -> dict[str, object]:
+    chosen = None if client_ids is None else list(client_ids)
+    return {"zone_id": zone_id, "client_ids": chosen}
 
 
 def expire_sessions() -> int:

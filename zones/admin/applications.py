@@ -7,35 +7,28 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from agents.models import AgentSession
-from agents.services import preview_termination
 from caracal_site.actors import Actor
 from caracal_site.console import columns, display
 from caracal_site.console.disclosure import Disclosure, OnceField
 from caracal_site.console.filters import StateFilter, ZoneFilter
 from caracal_site.console.forms import ConsoleForm, LinesField
 from caracal_site.console.gestures import (
-    Affected,
     Done,
     Gesture,
     GestureForm,
     Impact,
-    examples,
 )
-from caracal_site.console.panels import Links, Panel, Table
-from delegations.services.ending import Fall
-from tokens.models import Session
+from caracal_site.console.panels import Links, Panel
 from zones import services
+from zones.admin import usage
 from zones.admin.scoped import ScopedAdmin, ScopedForm, live_agents
-from zones.models import Application, GatewayBinding, Resource
-
-SHOWN_RESOURCES = 25
+from zones.models import Application
 
 OVERLAPS = [
     ("", "as long as is usual"),
@@ -99,9 +92,12 @@ class RotateSecret(Gesture):
         return row.archived_at is None and not ended
 
     def preview(self, rows: Sequence[Application]) -> Impact:
-        fall, sessions = _acting(rows[0])
-        agents = display.counted(len(fall.agents), "agent")
-        told = f"{agents} and {display.counted(sessions, 'session')}"
+        row = rows[0]
+        ended = services.foresee_applications(
+            zone_id=row.zone_id, application_ids=[row.id]
+        )
+        agents = display.counted(len(ended.agents), "agent")
+        told = f"{agents} and {display.counted(len(ended.sessions), 'session')}"
         return Impact(notes=[f"If the secret has leaked, {told} would end."])
 
     def perform(
@@ -138,29 +134,11 @@ class ArchiveApplication(Gesture):
         return row.archived_at is None
 
     def preview(self, rows: Sequence[Application]) -> Impact:
-        fall, sessions = _acting(rows[0])
-        bound = GatewayBinding.objects.filter(application=rows[0])
-        return Impact(
-            [
-                Affected(
-                    "Agents that end",
-                    len(fall.agents),
-                    examples(AgentSession, fall.agents),
-                ),
-                Affected(
-                    "Delegations revoked",
-                    len(fall.edges),
-                    examples("delegations.DelegationEdge", fall.edges),
-                ),
-                Affected("Invocations canceled", len(fall.invocations)),
-                Affected("Authority sessions revoked", sessions),
-                Affected(
-                    "Resources left without a gateway",
-                    bound.count(),
-                    [display.mono(one.resource_identifier) for one in bound[:12]],
-                ),
-            ]
+        row = rows[0]
+        ended = services.foresee_applications(
+            zone_id=row.zone_id, application_ids=[row.id]
         )
+        return usage.impact(row, ended)
 
     def perform(
         self, actor: Actor, rows: Sequence[Application], answers: dict[str, Any]
@@ -234,19 +212,7 @@ class ApplicationAdmin(ScopedAdmin):
                 ("authority sessions", "", f"{sessions}?application={obj.pk}"),
             ],
         )
-        resources = Resource.objects.in_zone(obj.zone_id).live().fronted_by(obj.pk)
-        fronted = resources.order_by("name", "pk")[: SHOWN_RESOURCES + 1]
-        listing = reverse("admin:zones_resource_changelist")
-        others = display.link(f"{listing}?gateway={obj.pk}", "all of them")
-        yield Table(
-            title="Resources it fronts",
-            headings=("Name", "Identifier"),
-            rows=[
-                (display.object_link(row), display.mono(row.identifier))
-                for row in list(fronted)[:SHOWN_RESOURCES]
-            ],
-            more=others if len(fronted) > SHOWN_RESOURCES else "",
-        )
+        yield usage.panel(obj)
 
     def create(
         self, actor: Actor, form: ConsoleForm
@@ -278,18 +244,6 @@ class ApplicationAdmin(ScopedAdmin):
     def agents(self, obj: Any) -> SafeString:
         url = reverse("admin:agents_agentsession_changelist")
         return display.link(f"{url}?application={obj.pk}", f"{obj.agent_count:,}")
-
-
-def _acting(row: Application) -> tuple[Fall, int]:
-    """What ends with all the application does, and how many sessions it has."""
-    live = AgentSession.objects.in_zone(row.zone_id).live()
-    own = live.filter(Q(application=row) | Q(subject_session__client=row))
-    fall = preview_termination(
-        zone_id=row.zone_id,
-        agent_ids=list(own.order_by("id").values_list("id", flat=True)),
-    )
-    sessions = Session.objects.in_zone(row.zone_id).usable().filter(client=row)
-    return fall, sessions.count()
 
 
 def _disclosed(issued: services.IssuedApplication, advice: str) -> Disclosure:

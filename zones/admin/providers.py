@@ -19,15 +19,14 @@ from caracal_site.console.disclosure import Disclosure
 from caracal_site.console.filters import StateFilter, ZoneFilter
 from caracal_site.console.forms import ConsoleForm
 from caracal_site.console.gestures import Done, Gesture, Impact
-from caracal_site.console.panels import Links, Panel, Table
+from caracal_site.console.panels import Links, Panel
 from zones import services
+from zones.admin import usage
 from zones.admin.provider_forms import FORMS, ProviderForm
 from zones.admin.scoped import ScopedAdmin, counted
 from zones.models import Provider, ProviderKind, Resource
 from zones.provider_kinds import KINDS, OAUTH
 from zones.token_requests import OK
-
-SHOWN_RESOURCES = 50
 
 
 class CheckConnection(Gesture):
@@ -178,15 +177,7 @@ class ProviderAdmin(ScopedAdmin):
         return super().render_change_form(request, context, *args, **kwargs)
 
     def panels(self, request: HttpRequest, obj: Provider) -> Iterable[Panel]:
-        using = Resource.objects.live().filter(credential_provider=obj)
-        yield Table(
-            title="Resources that use it",
-            headings=("Name", "Identifier"),
-            rows=[
-                (display.object_link(row), display.mono(row.identifier))
-                for row in using[:SHOWN_RESOURCES]
-            ],
-        )
+        yield usage.panel(obj)
         if self.has_change_permission(request, obj):
             shown = _wanted_kind(request, obj)
             yield Links(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django import forms
@@ -16,11 +16,12 @@ from caracal_site.console import columns, display
 from caracal_site.console.disclosure import Disclosure
 from caracal_site.console.filters import StateFilter, ZoneFilter, linked
 from caracal_site.console.forms import LinesField
-from caracal_site.console.gestures import Affected, Done, Gesture, Impact, examples
-from delegations.models import DelegationEdge
+from caracal_site.console.gestures import Done, Gesture, Impact
+from caracal_site.console.panels import Panel
 from zones import rules, services
+from zones.admin import usage
 from zones.admin.scoped import ScopedAdmin, ScopedForm
-from zones.models import Application, GatewayBinding, Provider, Resource
+from zones.models import Application, Provider, Resource
 
 FIELDS = (
     "name",
@@ -147,26 +148,8 @@ class ArchiveResource(Gesture):
         return row.archived_at is None and not services.is_control(row.identifier)
 
     def preview(self, rows: Sequence[Resource]) -> Impact:
-        fall = services.preview_archive(rows[0])
-        bound = GatewayBinding.objects.filter(
-            zone=rows[0].zone_id, resource_identifier=rows[0].identifier
-        )
-        return Impact(
-            [
-                Affected("Gateway bindings removed", bound.count()),
-                Affected(
-                    "Delegations revoked",
-                    len(fall.edges),
-                    examples(DelegationEdge, fall.edges),
-                ),
-                Affected(
-                    "Agents that end",
-                    len(fall.agents),
-                    examples("agents.AgentSession", fall.agents),
-                ),
-                Affected("Invocations canceled", len(fall.invocations)),
-            ]
-        )
+        row = rows[0]
+        return usage.impact(row, services.foresee_resource(row))
 
     def perform(
         self, actor: Actor, rows: Sequence[Resource], answers: dict[str, Any]
@@ -224,6 +207,9 @@ class ResourceAdmin(ScopedAdmin):
             (None, {"fields": list(FIELDS)}),
             ("Record", {"classes": ["record"], "fields": list(self.readonly_fields)}),
         ]
+
+    def panels(self, request: HttpRequest, obj: Resource) -> Iterable[Panel]:
+        yield usage.panel(obj)
 
     def create(self, actor: Actor, form: Any) -> tuple[Model, Disclosure | None]:
         given = form.given(FIELDS)

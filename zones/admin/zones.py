@@ -12,23 +12,21 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
-from agents.models import AgentSession
-from agents.services import preview_termination
 from caracal_site.actors import Actor
 from caracal_site.console import columns, display, overview
 from caracal_site.console.base import DomainAdmin
 from caracal_site.console.disclosure import Disclosure
 from caracal_site.console.filters import StateFilter
 from caracal_site.console.forms import ConsoleForm
-from caracal_site.console.gestures import Affected, Done, Gesture, Impact, examples
+from caracal_site.console.gestures import Done, Gesture, Impact
 from caracal_site.console.overview import Figure
 from caracal_site.console.panels import Facts, Links, Panel
 from delegations.models import DelegationEdge
 from tokens import services as tokens
-from tokens.models import Session
 from zones import rules, services
+from zones.admin import usage
 from zones.admin.scoped import counted, live_agents
-from zones.models import AdminToken, Application, Provider, Resource, Zone
+from zones.models import Application, Provider, Resource, Zone
 from zones.overview import overview_of
 
 SHUTDOWNS = [
@@ -36,13 +34,6 @@ SHUTDOWNS = [
     ("keep_live", "let them live until they expire"),
     ("revoke_live", "end them, their sessions and their agents now"),
 ]
-
-
-_STANDING: dict[str, Any] = {
-    "Applications": Application.objects,
-    "Resources": Resource.objects,
-    "Providers": Provider.objects,
-}
 
 
 class ZoneForm(ConsoleForm):
@@ -83,33 +74,8 @@ class ArchiveZone(Gesture):
 
     def preview(self, rows: Sequence[Zone]) -> Impact:
         zone = rows[0]
-        live = AgentSession.objects.in_zone(zone.id).live()
-        agent_ids = list(live.order_by("id").values_list("id", flat=True))
-        fall = preview_termination(zone_id=zone.id, agent_ids=agent_ids)
-        return Impact(
-            [
-                Affected(
-                    "Agents that end",
-                    len(fall.agents),
-                    examples(AgentSession, fall.agents),
-                ),
-                Affected("Delegations revoked", len(fall.edges)),
-                Affected("Invocations canceled", len(fall.invocations)),
-                Affected(
-                    "Authority sessions revoked",
-                    Session.objects.in_zone(zone.id).usable().count(),
-                ),
-                *(
-                    Affected(f"{title} archived", rows.in_zone(zone.id).live().count())
-                    for title, rows in _STANDING.items()
-                ),
-                Affected(
-                    "Admin tokens revoked",
-                    AdminToken.objects.filter(zone=zone).usable().count(),
-                ),
-            ],
-            phrase=zone.slug,
-        )
+        ended = services.foresee_zone(zone_id=zone.id)
+        return usage.impact(zone, ended, phrase=zone.slug)
 
     def perform(
         self, actor: Actor, rows: Sequence[Zone], answers: dict[str, Any]

@@ -6,11 +6,13 @@ describe them.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from drf_spectacular.utils import inline_serializer
 from rest_framework import serializers
 
+from zones import usage
 from zones.models import (
     AdminToken,
     OperationEnforcement,
@@ -19,8 +21,9 @@ from zones.models import (
     TokenCapability,
     TokenScope,
 )
-from zones.services import IssuedApplication, MintedToken
+from zones.services import Ended, IssuedApplication, MintedToken
 from zones.token_requests import STATUSES
+from zones.usage import Part
 
 ZONE = (
     "id",
@@ -102,10 +105,72 @@ def minted(token: MintedToken) -> dict[str, Any]:
     return {**columns_of(row, MINTED), "token": token.plain}
 
 
+def parts(found: Iterable[Part]) -> dict[str, Any]:
+    return {
+        part.kind: {
+            "count": part.count,
+            "first": [{"id": one.id, "name": one.name} for one in part.first],
+        }
+        for part in found
+    }
+
+
+def used_by(row: Any) -> dict[str, Any]:
+    """What uses a live row."""
+    found = usage.used_by(row)
+    return {
+        "id": row.id,
+        "total": sum(part.count for part in found),
+        "used_by": parts(found),
+    }
+
+
+def preview(row: Any, ended: Ended) -> dict[str, Any]:
+    """What the end of ``row`` would end, and what would stay behind it broken."""
+    foreseen = usage.foreseen(row, ended)
+    return {
+        "id": row.id,
+        "dry_run": True,
+        "ends": parts(foreseen.ends),
+        "breaks": parts(foreseen.breaks),
+    }
+
+
 def counts(of: str, *names: str) -> serializers.Serializer:
     """How many there are of something, by name."""
     fields: dict[str, Any] = {name: serializers.IntegerField() for name in names}
     return inline_serializer(f"ZoneOverview{of.title()}", fields)
+
+
+class NamedShape(serializers.Serializer):
+    """One thing, by id and by the name people know it by."""
+
+    id = serializers.CharField()
+    name = serializers.CharField()
+
+
+class PartShape(serializers.Serializer):
+    """All of one kind: how many, and the first of them."""
+
+    count = serializers.IntegerField()
+    first = NamedShape(many=True)
+
+
+class UsedByShape(serializers.Serializer):
+    """What uses a thing, by kind: agents, delegations and so on."""
+
+    id = serializers.CharField()
+    total = serializers.IntegerField()
+    used_by = serializers.DictField(child=PartShape())
+
+
+class PreviewShape(serializers.Serializer):
+    """What would end with a thing, and what would stay and lose what it needs."""
+
+    id = serializers.CharField()
+    dry_run = serializers.BooleanField()
+    ends = serializers.DictField(child=PartShape())
+    breaks = serializers.DictField(child=PartShape())
 
 
 class ZoneShape(serializers.Serializer):

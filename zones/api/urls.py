@@ -62,6 +62,11 @@ urlpatterns = [
         ApplicationsViewSet.as_view({"post": "rotate_secret"}),
         name="application-rotate-secret",
     ),
+    path(
+        f"{ZONE}/applications/<str:id>/used-by",
+        ApplicationsViewSet.as_view({"get": "used_by"}),
+        name="application-used-by",
+    ),
     path(f"{ZONE}/providers", ProvidersViewSet.as_view(COLLECTION), name="providers"),
     path(f"{ZONE}/providers/<str:id>", ProvidersViewSet.as_view(ITEM), name="provider"),
     path(
@@ -69,6 +74,16 @@ urlpatterns = [
         ProvidersViewSet.as_view({"post": "test"}),
         name="provider-test",
     ),
+    path(
+        f"{ZONE}/providers/<str:id>/used-by",
+        ProvidersViewSet.as_view({"get": "used_by"}),
+        name="provider-used-by",
+    ),
     path(f"{ZONE}/resources", ResourcesViewSet.as_view(COLLECTION), name="resources"),
     path(f"{ZONE}/resources/<str:id>", ResourcesViewSet.as_view(ITEM), name="resource"),
+    path(
+        f"{ZONE}/resources/<str:id>/used-by",
+        ResourcesViewSet.as_view({"get": "used_by"}),
+        name="resource-used-by",
+    ),
 ]

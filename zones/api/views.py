@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from caracal_site.api.idempotency import once
-from caracal_site.api.pagination import page_of, page_response
+from caracal_site.api.items import condition, item
 from caracal_site.api.schema import described
 from caracal_site.api.views import ApiViewSet, ZoneScopedViewSet
 from zones import errors, services
-from zones.api import serializers, shapes
-from zones.filters import AdminTokenFilter, ZoneFilter
+from zones.api import listings, serializers, shapes
 from zones.models import AdminToken, Zone
 from zones.overview import overview_of
 
@@ -23,19 +23,12 @@ BY_REQUEST = "deleted through the Management API"
 class ZonesViewSet(ApiViewSet):
     """All zones but the platform's own."""
 
+    model = "zones.zone"
     invalid_body = errors.InvalidZone
 
-    @described(
-        "List zones", answer=shapes.ZoneShape, listing=True, filterset=ZoneFilter
-    )
-    def list(self, request: Request) -> Response:
-        rows, headers = page_of(
-            Zone.objects.listed().values(*shapes.ZONE),
-            path=request.path,
-            query=request.GET,
-            filterset=ZoneFilter,
-        )
-        return page_response(rows, headers)
+    @described("List zones", answer=shapes.ZoneShape, listing=listings.ZONES)
+    def list(self, request: Request) -> HttpResponseBase:
+        return self.listed(Zone.objects.tenants(), listings.ZONES)
 
     @described(
         "Create a zone",
@@ -44,13 +37,15 @@ class ZonesViewSet(ApiViewSet):
         status=201,
         refusals=(400, 409, 413, 415),
         once=True,
+        tagged=True,
     )
     def create(self, request: Request) -> Response:
         fields = self.body(serializers.ZoneCreateSerializer)
 
         def perform() -> Response:
             zone = services.create_zone(fields.pop("name"), actor=self.actor, **fields)
-            return Response(shapes.columns_of(zone, shapes.ZONE), status=201)
+            body = shapes.columns_of(zone, shapes.ZONE)
+            return item(request, body, version=zone.version, status=201)
 
         return once(request, perform)
 
@@ -58,29 +53,49 @@ class ZonesViewSet(ApiViewSet):
 class ZoneViewSet(ZoneScopedViewSet):
     """One zone."""
 
+    model = "zones.zone"
+    previews: ClassVar = frozenset({"destroy"})
     invalid_body = errors.InvalidZone
 
-    @described("Get a zone", answer=shapes.ZoneShape, refusals=(400, 404))
+    @described("Get a zone", answer=shapes.ZoneShape, refusals=(400, 404), tagged=True)
     def retrieve(self, request: Request, zone_id: str) -> Response:
-        return Response(shapes.columns_of(self.zone, shapes.ZONE))
+        body = shapes.columns_of(self.zone, shapes.ZONE)
+        return item(request, body, version=self.zone.version)
 
     @described(
         "Change a zone",
         body=serializers.ZoneChangeSerializer,
         answer=shapes.ZoneShape,
         refusals=(400, 404, 409, 413, 415),
+        tagged=True,
+        guarded=True,
     )
     def partial_update(self, request: Request, zone_id: str) -> Response:
         changes: Any = self.body(serializers.ZoneChangeSerializer)
         dcr_shutdown = changes.pop("dcr_shutdown", None)
         zone = services.change_zone(
-            zone_id, actor=self.actor, changes=changes, dcr_shutdown=dcr_shutdown
+            zone_id,
+            actor=self.actor,
+            changes=changes,
+            dcr_shutdown=dcr_shutdown,
+            if_match=condition(request),
         )
-        return Response(shapes.columns_of(zone, shapes.ZONE))
+        body = shapes.columns_of(zone, shapes.ZONE)
+        return item(request, body, version=zone.version)
 
-    @described("Archive a zone", status=204, refusals=(400, 404, 409))
+    @described(
+        "Archive a zone",
+        status=204,
+        refusals=(400, 404, 409),
+        guarded=True,
+        previews=shapes.PreviewShape,
+    )
     def destroy(self, request: Request, zone_id: str) -> Response:
-        services.archive_zone(zone_id, actor=self.actor, reason="zone_archived")
+        asked: Any = {"actor": self.actor, "if_match": condition(request)}
+        if self.is_preview:
+            ended = services.preview_zone_archive(zone_id, **asked)
+            return Response(shapes.preview(self.zone, ended))
+        services.archive_zone(zone_id, reason="zone_archived", **asked)
         return Response(status=204)
 
     @described(
@@ -106,6 +121,8 @@ class ZoneViewSet(ZoneScopedViewSet):
 class AdminTokensViewSet(ApiViewSet):
     """The bearer credentials of this API."""
 
+    model = "zones.admintoken"
+
     invalid_body = errors.InvalidAdminTokenRequest
     invalid_params: ClassVar[type[errors.CaracalError]] = errors.InvalidAdminTokenId
 
@@ -117,17 +134,10 @@ class AdminTokensViewSet(ApiViewSet):
     @described(
         "List admin tokens",
         answer=shapes.AdminTokenShape,
-        listing=True,
-        filterset=AdminTokenFilter,
+        listing=listings.ADMIN_TOKENS,
     )
-    def list(self, request: Request) -> Response:
-        rows, headers = page_of(
-            AdminToken.objects.values(*shapes.ADMIN_TOKEN),
-            path=request.path,
-            query=request.GET,
-            filterset=AdminTokenFilter,
-        )
-        return page_response(rows, headers)
+    def list(self, request: Request) -> HttpResponseBase:
+        return self.listed(AdminToken.objects.all(), listings.ADMIN_TOKENS)
 
     @described(
         "Mint an admin token",

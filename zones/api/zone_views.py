@@ -6,58 +6,68 @@ from dataclasses import asdict
 from typing import Any, ClassVar
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
 from caracal_site import rates
 from caracal_site.api.idempotency import once
-from caracal_site.api.pagination import page_of, page_response
+from caracal_site.api.items import condition, item
+from caracal_site.api.pagination import Listing
 from caracal_site.api.schema import described
 from caracal_site.api.views import ZoneScopedViewSet
 from caracal_site.errors import RateLimited
 from zones import errors, services
-from zones.api import serializers, shapes
-from zones.filters import ApplicationFilter, ProviderFilter, ResourceFilter
+from zones.api import listings, serializers, shapes
 from zones.models import Application, Provider, Resource
+from zones.querysets import ResourceQuerySet
 
 BY_REQUEST = "deleted through the Management API"
 ROTATED_BY_REQUEST = "rotated through the Management API"
 
 
-class ApplicationsViewSet(ZoneScopedViewSet):
+class InZoneViewSet(ZoneScopedViewSet):
+    """A view of one kind of what lives in a zone."""
+
+    previews: ClassVar = frozenset({"destroy"})
+
+    def asked(self, zone_id: str) -> dict[str, Any]:
+        """What every change of an item is told besides what to change."""
+        return {
+            "zone_id": zone_id,
+            "actor": self.actor,
+            "if_match": condition(self.request),
+        }
+
+
+class ApplicationsViewSet(InZoneViewSet):
     """Client identities with a secret."""
 
+    model = "zones.application"
     invalid_body = errors.InvalidApplication
     success_status: ClassVar = {"create": 201, "register": 201, "destroy": 204}
 
     @property
-    def seen(self) -> tuple[str, ...]:
-        """The members the caller sees: traits are for tokens of all zones only."""
+    def listing(self) -> Listing:
+        """Traits are for tokens of all zones only."""
         if self.actor.is_global:
-            return shapes.APPLICATION
-        return shapes.APPLICATION_IN_ZONE
+            return listings.APPLICATIONS
+        return listings.APPLICATIONS_IN_ZONE
 
-    def rows(self) -> QuerySet[Any, dict[str, Any]]:
-        """Live applications as answered."""
-        return Application.objects.in_zone(self.zone.id).live().values(*self.seen)
+    @property
+    def seen(self) -> tuple[str, ...]:
+        """The members the caller sees."""
+        return self.listing.columns
 
     @described(
         "List applications",
         answer=shapes.ApplicationShape,
-        listing=True,
-        filterset=ApplicationFilter,
+        listing=listings.APPLICATIONS,
         refusals=(404,),
     )
-    def list(self, request: Request, zone_id: str) -> Response:
-        rows, headers = page_of(
-            self.rows(),
-            path=request.path,
-            query=request.GET,
-            filterset=ApplicationFilter,
-        )
-        return page_response(rows, headers)
+    def list(self, request: Request, zone_id: str) -> HttpResponseBase:
+        return self.listed(Application.objects.in_zone(zone_id), self.listing)
 
     @described(
         "Create a managed application",
@@ -66,6 +76,7 @@ class ApplicationsViewSet(ZoneScopedViewSet):
         status=201,
         refusals=(400, 404, 409, 413, 415),
         once=True,
+        tagged=True,
     )
     def create(self, request: Request, zone_id: str) -> Response:
         fields = self.body(serializers.ApplicationCreateSerializer)
@@ -77,7 +88,10 @@ class ApplicationsViewSet(ZoneScopedViewSet):
                 actor=self.actor,
                 traits=fields.get("traits", ()),
             )
-            return Response(shapes.issued(made, self.seen), status=201)
+            version = made.application.version
+            return item(
+                request, shapes.issued(made, self.seen), version=version, status=201
+            )
 
         return once(request, perform)
 
@@ -88,6 +102,7 @@ class ApplicationsViewSet(ZoneScopedViewSet):
         status=201,
         refusals=(400, 404, 409, 413, 415),
         once=True,
+        tagged=True,
     )
     def register(self, request: Request, zone_id: str) -> Response:
         fields = self.body(serializers.ApplicationRegisterSerializer)
@@ -100,37 +115,55 @@ class ApplicationsViewSet(ZoneScopedViewSet):
                 actor=self.actor,
                 expires_in_seconds=fields["expires_in"],
             )
-            return Response(shapes.issued(made, self.seen), status=201)
+            version = made.application.version
+            return item(
+                request, shapes.issued(made, self.seen), version=version, status=201
+            )
 
         return once(request, perform)
 
     @described(
-        "Get an application", answer=shapes.ApplicationShape, refusals=(400, 404)
+        "Get an application",
+        answer=shapes.ApplicationShape,
+        refusals=(400, 404),
+        tagged=True,
     )
     def retrieve(self, request: Request, zone_id: str, id: str) -> Response:
-        row = self.rows().filter(id=id).first()
+        live = Application.objects.in_zone(zone_id).live().filter(id=id)
+        row = live.values(*self.listing.columns, "version").first()
         if row is None:
             raise errors.ApplicationNotFound
-        return Response(row)
+        return item(request, row, version=row.pop("version"))
 
     @described(
         "Change an application",
         body=serializers.ApplicationChangeSerializer,
         answer=shapes.ApplicationShape,
         refusals=(400, 404, 409, 413, 415),
+        tagged=True,
+        guarded=True,
     )
     def partial_update(self, request: Request, zone_id: str, id: str) -> Response:
         changes: Any = self.body(serializers.ApplicationChangeSerializer)
         application = services.change_application(
-            id, zone_id=zone_id, actor=self.actor, changes=changes
+            id, changes=changes, **self.asked(zone_id)
         )
-        return Response(shapes.columns_of(application, self.seen))
+        body = shapes.columns_of(application, self.seen)
+        return item(request, body, version=application.version)
 
-    @described("Archive an application", status=204, refusals=(400, 404, 409))
+    @described(
+        "Archive an application",
+        status=204,
+        refusals=(400, 404, 409),
+        guarded=True,
+        previews=shapes.PreviewShape,
+    )
     def destroy(self, request: Request, zone_id: str, id: str) -> Response:
-        services.archive_application(
-            id, zone_id=zone_id, actor=self.actor, reason="application_archived"
-        )
+        asked = self.asked(zone_id)
+        if self.is_preview:
+            ended = services.preview_application_archive(id, **asked)
+            return Response(shapes.preview(Application(id=id, zone_id=zone_id), ended))
+        services.archive_application(id, reason="application_archived", **asked)
         return Response(status=204)
 
     @described(
@@ -138,43 +171,48 @@ class ApplicationsViewSet(ZoneScopedViewSet):
         body=serializers.SecretRotateSerializer,
         answer=shapes.ApplicationIssuedShape,
         refusals=(400, 404, 409, 413, 415),
+        tagged=True,
+        guarded=True,
     )
     def rotate_secret(self, request: Request, zone_id: str, id: str) -> Response:
         rotated = services.rotate_client_secret(
             id,
-            zone_id=zone_id,
-            actor=self.actor,
             reason=ROTATED_BY_REQUEST,
+            **self.asked(zone_id),
             **self.optional_body(serializers.SecretRotateSerializer),
         )
-        return Response(shapes.issued(rotated, self.seen))
+        version = rotated.application.version
+        return item(request, shapes.issued(rotated, self.seen), version=version)
 
     def optional_body(self, serializer: type[Serializer[Any]]) -> dict[str, Any]:
         """The body, where the clients of the contract send none."""
         is_empty = self.request.META.get("CONTENT_LENGTH") in (None, "", "0")
         return {} if is_empty else self.body(serializer)
 
+    @described(
+        "What uses an application", answer=shapes.UsedByShape, refusals=(400, 404)
+    )
+    def used_by(self, request: Request, zone_id: str, id: str) -> Response:
+        found = Application.objects.in_zone(zone_id).live().filter(id=id).first()
+        if found is None:
+            raise errors.ApplicationNotFound
+        return Response(shapes.used_by(found))
 
-class ProvidersViewSet(ZoneScopedViewSet):
+
+class ProvidersViewSet(InZoneViewSet):
     """Where the credentials for upstreams come from."""
 
+    model = "zones.provider"
     invalid_body = errors.InvalidProvider
-
-    def rows(self) -> QuerySet[Any, dict[str, Any]]:
-        return Provider.objects.in_zone(self.zone.id).live().values(*shapes.PROVIDER)
 
     @described(
         "List providers",
         answer=shapes.ProviderShape,
-        listing=True,
-        filterset=ProviderFilter,
+        listing=listings.PROVIDERS,
         refusals=(404,),
     )
-    def list(self, request: Request, zone_id: str) -> Response:
-        rows, headers = page_of(
-            self.rows(), path=request.path, query=request.GET, filterset=ProviderFilter
-        )
-        return page_response(rows, headers)
+    def list(self, request: Request, zone_id: str) -> HttpResponseBase:
+        return self.listed(Provider.objects.in_zone(zone_id), listings.PROVIDERS)
 
     @described(
         "Create a provider",
@@ -183,6 +221,7 @@ class ProvidersViewSet(ZoneScopedViewSet):
         status=201,
         refusals=(400, 404, 409, 413, 415),
         once=True,
+        tagged=True,
     )
     def create(self, request: Request, zone_id: str) -> Response:
         fields = self.body(serializers.ProviderCreateSerializer)
@@ -191,36 +230,59 @@ class ProvidersViewSet(ZoneScopedViewSet):
             made = services.create_provider(
                 fields.pop("kind"), zone_id=zone_id, actor=self.actor, **fields
             )
-            return Response(shapes.columns_of(made, shapes.PROVIDER), status=201)
+            body = shapes.columns_of(made, shapes.PROVIDER)
+            return item(request, body, version=made.version, status=201)
 
         return once(request, perform)
 
-    @described("Get a provider", answer=shapes.ProviderShape, refusals=(400, 404))
+    @described(
+        "Get a provider",
+        answer=shapes.ProviderShape,
+        refusals=(400, 404),
+        tagged=True,
+    )
     def retrieve(self, request: Request, zone_id: str, id: str) -> Response:
-        row = self.rows().filter(id=id).first()
+        live = Provider.objects.in_zone(zone_id).live().filter(id=id)
+        row = live.values(*shapes.PROVIDER, "version").first()
         if row is None:
             raise errors.ProviderNotFound
-        return Response(row)
+        return item(request, row, version=row.pop("version"))
 
     @described(
         "Change a provider",
         body=serializers.ProviderChangeSerializer,
         answer=shapes.ProviderShape,
         refusals=(400, 404, 409, 413, 415),
+        tagged=True,
+        guarded=True,
     )
     def partial_update(self, request: Request, zone_id: str, id: str) -> Response:
         changes: Any = self.body(serializers.ProviderChangeSerializer)
-        changed = services.change_provider(
-            id, zone_id=zone_id, actor=self.actor, changes=changes
-        )
-        return Response(shapes.columns_of(changed, shapes.PROVIDER))
+        changed = services.change_provider(id, changes=changes, **self.asked(zone_id))
+        body = shapes.columns_of(changed, shapes.PROVIDER)
+        return item(request, body, version=changed.version)
 
-    @described("Archive a provider", status=204, refusals=(400, 404, 409))
+    @described(
+        "Archive a provider",
+        status=204,
+        refusals=(400, 404, 409),
+        guarded=True,
+        previews=shapes.PreviewShape,
+    )
     def destroy(self, request: Request, zone_id: str, id: str) -> Response:
-        services.archive_provider(
-            id, zone_id=zone_id, actor=self.actor, reason=BY_REQUEST
-        )
+        asked = self.asked(zone_id)
+        if self.is_preview:
+            ended = services.preview_provider_archive(id, **asked)
+            return Response(shapes.preview(Provider(id=id, zone_id=zone_id), ended))
+        services.archive_provider(id, reason=BY_REQUEST, **asked)
         return Response(status=204)
+
+    @described("What uses a provider", answer=shapes.UsedByShape, refusals=(400, 404))
+    def used_by(self, request: Request, zone_id: str, id: str) -> Response:
+        found = Provider.objects.in_zone(zone_id).live().filter(id=id).first()
+        if found is None:
+            raise errors.ProviderNotFound
+        return Response(shapes.used_by(found))
 
     @described(
         "Test the connection of a provider",
@@ -232,30 +294,27 @@ class ProvidersViewSet(ZoneScopedViewSet):
         return Response(asdict(tested))
 
 
-class ResourcesViewSet(ZoneScopedViewSet):
+class ResourcesViewSet(InZoneViewSet):
     """What agents are given authority over."""
 
+    model = "zones.resource"
     invalid_body = errors.InvalidResource
 
-    def rows(self) -> QuerySet[Any, dict[str, Any]]:
-        """Live resources as answered: tokens of one zone see no control resource."""
-        in_zone = Resource.objects.in_zone(self.zone.id).live()
+    def rows(self) -> ResourceQuerySet[Resource]:
+        """Tokens of one zone see no control resource."""
+        in_zone = Resource.objects.in_zone(self.zone.id)
         if not self.actor.is_global:
             in_zone = in_zone.exclude(identifier=settings.CONTROL_AUDIENCE)
-        return in_zone.with_gateway_application().values(*shapes.RESOURCE)
+        return in_zone.with_gateway_application()
 
     @described(
         "List resources",
         answer=shapes.ResourceShape,
-        listing=True,
-        filterset=ResourceFilter,
+        listing=listings.RESOURCES,
         refusals=(404,),
     )
-    def list(self, request: Request, zone_id: str) -> Response:
-        rows, headers = page_of(
-            self.rows(), path=request.path, query=request.GET, filterset=ResourceFilter
-        )
-        return page_response(rows, headers)
+    def list(self, request: Request, zone_id: str) -> HttpResponseBase:
+        return self.listed(self.rows(), listings.RESOURCES)
 
     @described(
         "Create a resource",
@@ -264,6 +323,7 @@ class ResourcesViewSet(ZoneScopedViewSet):
         status=201,
         refusals=(400, 404, 409, 413, 415),
         once=True,
+        tagged=True,
     )
     def create(self, request: Request, zone_id: str) -> Response:
         fields: Any = self.body(serializers.ResourceCreateSerializer)
@@ -272,36 +332,59 @@ class ResourcesViewSet(ZoneScopedViewSet):
             made = services.create_resource(
                 zone_id=zone_id, actor=self.actor, fields=fields
             )
-            return Response(shapes.columns_of(made, shapes.RESOURCE), status=201)
+            body = shapes.columns_of(made, shapes.RESOURCE)
+            return item(request, body, version=made.version, status=201)
 
         return once(request, perform)
 
-    @described("Get a resource", answer=shapes.ResourceShape, refusals=(400, 404))
+    @described(
+        "Get a resource",
+        answer=shapes.ResourceShape,
+        refusals=(400, 404),
+        tagged=True,
+    )
     def retrieve(self, request: Request, zone_id: str, id: str) -> Response:
-        row = self.rows().filter(id=id).first()
+        live = self.rows().live().filter(id=id)
+        row = live.values(*shapes.RESOURCE, "version").first()
         if row is None:
             raise errors.ResourceNotFound
-        return Response(row)
+        return item(request, row, version=row.pop("version"))
 
     @described(
         "Change a resource",
         body=serializers.ResourceChangeSerializer,
         answer=shapes.ResourceShape,
         refusals=(400, 404, 409, 413, 415),
+        tagged=True,
+        guarded=True,
     )
     def partial_update(self, request: Request, zone_id: str, id: str) -> Response:
         changes: Any = self.body(serializers.ResourceChangeSerializer)
-        changed = services.change_resource(
-            id, zone_id=zone_id, actor=self.actor, changes=changes
-        )
-        return Response(shapes.columns_of(changed, shapes.RESOURCE))
+        changed = services.change_resource(id, changes=changes, **self.asked(zone_id))
+        body = shapes.columns_of(changed, shapes.RESOURCE)
+        return item(request, body, version=changed.version)
 
-    @described("Archive a resource", status=204, refusals=(400, 404, 409))
+    @described(
+        "Archive a resource",
+        status=204,
+        refusals=(400, 404, 409),
+        guarded=True,
+        previews=shapes.PreviewShape,
+    )
     def destroy(self, request: Request, zone_id: str, id: str) -> Response:
-        services.archive_resource(
-            id, zone_id=zone_id, actor=self.actor, reason=BY_REQUEST
-        )
+        asked = self.asked(zone_id)
+        if self.is_preview:
+            ended = services.preview_resource_archive(id, **asked)
+            return Response(shapes.preview(Resource(id=id, zone_id=zone_id), ended))
+        services.archive_resource(id, reason=BY_REQUEST, **asked)
         return Response(status=204)
+
+    @described("What uses a resource", answer=shapes.UsedByShape, refusals=(400, 404))
+    def used_by(self, request: Request, zone_id: str, id: str) -> Response:
+        found = self.rows().live().filter(id=id).first()
+        if found is None:
+            raise errors.ResourceNotFound
+        return Response(shapes.used_by(found))
 
 
 def limit_registrations(zone_id: str, token_id: str) -> None:

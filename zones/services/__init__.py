@@ -17,11 +17,13 @@ from zones.services.applications import (
     change_application,
     create_application,
     digest_of,
+    preview_application_archive,
     register_application,
     rotate_client_secret,
     verify_client_secret,
 )
 from zones.services.bindings import application_bound_to
+from zones.services.ending import Ended, foresee_applications, foresee_zone
 from zones.services.holding import (
     hold_gateway_application,
     hold_provider,
@@ -35,14 +37,16 @@ from zones.services.providers import (
     archive_provider,
     change_provider,
     create_provider,
+    preview_provider_archive,
 )
 from zones.services.resources import (
     ResourceFields,
     archive_resource,
     change_resource,
     create_resource,
+    foresee_resource,
     is_control,
-    preview_archive,
+    preview_resource_archive,
 )
 from zones.services.zones import (
     DcrStatus,
@@ -51,12 +55,14 @@ from zones.services.zones import (
     change_zone,
     create_zone,
     dcr_status,
+    preview_zone_archive,
 )
 
 __all__ = [
     "ApplicationFields",
     "ConnectionTest",
     "DcrStatus",
+    "Ended",
     "IssuedApplication",
     "MintedToken",
     "ProviderFields",
@@ -80,6 +86,9 @@ __all__ = [
     "dcr_status",
     "digest_of",
     "find_usable",
+    "foresee_applications",
+    "foresee_resource",
+    "foresee_zone",
     "hold_gateway_application",
     "hold_provider",
     "hold_zone",
@@ -87,7 +96,10 @@ __all__ = [
     "lock_zone",
     "mark_used",
     "mint_admin_token",
-    "preview_archive",
+    "preview_application_archive",
+    "preview_provider_archive",
+    "preview_resource_archive",
+    "preview_zone_archive",
     "register_application",
     "require_token_manager",
     "reseal_providers",

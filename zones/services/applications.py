@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -21,10 +21,16 @@ from caracal_site.database import refused
 from caracal_site.errors import Issue, NoFields, ZoneNotFound
 from caracal_site.ids import new_id
 from caracal_site.jobs import OUTAGES
+from caracal_site.preconditions import UNCONDITIONAL, Precondition
 from zones import errors, events, rules
 from zones.models import Application, RegistrationMethod
-from zones.querysets import RESERVED_NAME_PREFIX
-from zones.services.ending import end_acting, end_applications
+from zones.querysets import RESERVED_NAME_PREFIX, ApplicationQuerySet
+from zones.services.ending import (
+    Ended,
+    end_acting,
+    end_applications,
+    foresee_applications,
+)
 from zones.services.holding import hold_zone, lock_zone
 from zones.traits import check as check_traits
 from zones.traits import namespace_of
@@ -100,13 +106,19 @@ def register_application(
 
 @transaction.atomic
 def change_application(
-    application_id: str, *, zone_id: str, actor: Actor, changes: ApplicationFields
+    application_id: str,
+    *,
+    zone_id: str,
+    actor: Actor,
+    changes: ApplicationFields,
+    if_match: Precondition = UNCONDITIONAL,
 ) -> Application:
     """Changes an application. A new secret leaves the one before valid for
     ``CLIENT_SECRET_OVERLAP_SECONDS``.
 
-    Raises NoFields, ReservedNamespace, ApplicationNotFound, an error about traits,
-    InvalidApplication for a weak secret, ApplicationExpired or ApplicationNameTaken.
+    Raises NoFields, ReservedNamespace, ApplicationNotFound, PreconditionFailed, an
+    error about traits, InvalidApplication for a weak secret, ApplicationExpired or
+    ApplicationNameTaken.
     """
     authorise(actor, zone_id=zone_id, writes=True)
     if not changes:
@@ -114,7 +126,7 @@ def change_application(
     _refuse_reserved(actor, changes.get("name"))
     check_traits(changes.get("traits", ()), may_give_authority=actor.is_global)
     hold_zone(zone_id, actor=actor)
-    application: Application = _lock(application_id, zone_id)
+    application: Application = _lock(application_id, zone_id, if_match)
     columns: dict[str, Any] = dict(changes)
     if "traits" in changes:
         _refuse_authority_to_dynamic(application, changes["traits"])
@@ -143,24 +155,26 @@ def rotate_client_secret(
     reason: str,
     overlap_seconds: int | None = None,
     ends_live: bool = False,
+    if_match: Precondition = UNCONDITIONAL,
 ) -> IssuedApplication:
     """Gives the application a new secret; the one before stays valid for
     ``overlap_seconds``, by default ``CLIENT_SECRET_OVERLAP_SECONDS``.
 
     ``ends_live`` is for a secret that leaked: what the application did until now ends,
     its sessions and agents with their delegations, and by default there is no overlap.
-    Raises ApplicationNotFound or ApplicationExpired.
+    Raises ApplicationNotFound, PreconditionFailed or ApplicationExpired.
     """
     usual = 0 if ends_live else _default_overlap()
     overlap = usual if overlap_seconds is None else overlap_seconds
+    lock = partial(_lock, application_id, zone_id, if_match)
     return database.retried(
-        partial(_rotate, application_id, zone_id, actor, reason, overlap, ends_live)
+        partial(_rotate, lock, zone_id, actor, reason, overlap, ends_live)
     )
 
 
 @transaction.atomic
 def _rotate(
-    application_id: str,
+    lock: Callable[[], Any],
     zone_id: str,
     actor: Actor,
     reason: str,
@@ -168,7 +182,7 @@ def _rotate(
     ends_live: bool,
 ) -> IssuedApplication:
     hold_zone(zone_id, actor=actor)
-    application = _lock(application_id, zone_id)
+    application = lock()
     secret = sealing.new_credential("cs_")
     _update(application, _replaced_secret(application, secret, overlap))
     ended = None
@@ -176,7 +190,7 @@ def _rotate(
         ended = end_acting(
             actor,
             zone_id=zone_id,
-            application_ids=[application_id],
+            application_ids=[application.id],
             reason="client_secret_rotated",
             closes=False,
         )
@@ -192,25 +206,64 @@ def _rotate(
 
 
 def archive_application(
-    application_id: str, *, zone_id: str, actor: Actor, reason: str
-) -> None:
+    application_id: str,
+    *,
+    zone_id: str,
+    actor: Actor,
+    reason: str,
+    if_match: Precondition = UNCONDITIONAL,
+) -> Ended:
     """Ends an application with its agents, sessions, delegations and bindings.
 
-    Raises ZoneNotFound or ApplicationNotFound.
+    Raises ZoneNotFound, ApplicationNotFound or PreconditionFailed.
     """
-    database.retried(partial(_archive, application_id, zone_id, actor, reason))
+    return database.retried(
+        partial(_archive, application_id, zone_id, actor, reason, if_match)
+    )
 
 
 @transaction.atomic
-def _archive(application_id: str, zone_id: str, actor: Actor, reason: str) -> None:
+def preview_application_archive(
+    application_id: str,
+    *,
+    zone_id: str,
+    actor: Actor,
+    if_match: Precondition = UNCONDITIONAL,
+) -> Ended:
+    """What ``archive_application`` would end; raises what it does."""
     hold_zone(zone_id, actor=actor)
-    live = Application.objects.in_zone(zone_id).live().select_for_update()
-    if not live.filter(id=application_id).exists():
+    _to_be_archived(Application.objects.all(), application_id, zone_id, if_match)
+    return foresee_applications(zone_id=zone_id, application_ids=[application_id])
+
+
+@transaction.atomic
+def _archive(
+    application_id: str,
+    zone_id: str,
+    actor: Actor,
+    reason: str,
+    if_match: Precondition,
+) -> Ended:
+    hold_zone(zone_id, actor=actor)
+    locked = Application.objects.select_for_update()
+    _to_be_archived(locked, application_id, zone_id, if_match)
+    return _end(actor, zone_id, application_id, reason)
+
+
+def _to_be_archived(
+    rows: ApplicationQuerySet[Application],
+    application_id: str,
+    zone_id: str,
+    if_match: Precondition,
+) -> None:
+    live = rows.in_zone(zone_id).live().filter(id=application_id)
+    version = live.values_list("version", flat=True).first()
+    if version is None:
         raise errors.ApplicationNotFound
-    _end(actor, zone_id, application_id, reason)
+    if_match.check(version)
 
 
-def _end(actor: Actor, zone_id: str, application_id: str, reason: str) -> None:
+def _end(actor: Actor, zone_id: str, application_id: str, reason: str) -> Ended:
     """Ends one application, which the caller has locked, and records that."""
     ended = end_applications(
         actor, zone_id=zone_id, application_ids=[application_id], reason=reason
@@ -219,6 +272,7 @@ def _end(actor: Actor, zone_id: str, application_id: str, reason: str) -> None:
         zone_id=zone_id, entity_id=application_id, **ended.counts
     )
     record(actor, [headline, *ended.events], reason=reason)
+    return ended
 
 
 def archive_expired_applications(limit: int = EXPIRED_BATCH) -> int:
@@ -348,12 +402,14 @@ def _update(application: Application, columns: dict[str, Any]) -> None:
     application.refresh_from_db()
 
 
-def _lock(application_id: str, zone_id: str) -> Any:
-    """The zone's live application, marked with ``is_expired`` and locked."""
+def _lock(application_id: str, zone_id: str, if_match: Precondition) -> Any:
+    """The zone's live application, marked with ``is_expired`` and locked, as the
+    caller wants it."""
     live = Application.objects.in_zone(zone_id).live().marking_expired()
     found = live.filter(id=application_id).select_for_update(no_key=True).first()
     if found is None:
         raise errors.ApplicationNotFound
+    if_match.check(found.version)
     return found
 
 

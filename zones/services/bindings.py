@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from django.db.models import F
 from django.db.models.functions import Now
 
-from zones.models import GatewayBinding, GatewayBindingRevision
+from zones.models import GatewayBinding, GatewayBindingRevision, Resource
 
 
 def application_bound_to(zone_id: str, identifier: str) -> str | None:
@@ -48,15 +48,32 @@ def unbind(zone_id: str, identifier: str) -> int:
     return bound.delete()[0]
 
 
-def unbind_applications(zone_id: str, application_ids: Sequence[str]) -> int:
-    """Takes every resource from these applications; how many there were."""
+def bound_to(zone_id: str, application_ids: Sequence[str]) -> tuple[str, ...]:
+    """The live resources these applications front."""
+    fronted = Resource.objects.in_zone(zone_id).live().fronted_by(*application_ids)
+    return tuple(fronted.order_by("id").values_list("id", flat=True))
+
+
+def unbind_applications(
+    zone_id: str, application_ids: Sequence[str]
+) -> tuple[str, ...]:
+    """Takes every resource from these applications; returns which they were.
+
+    The resources are changed by it, and before their bindings, as everywhere.
+    """
+    unbound = bound_to(zone_id, application_ids)
+    Resource.objects.filter(id__in=unbound).update(updated_at=Now())
     bound = GatewayBinding.objects.filter(
         zone_id=zone_id, application_id__in=application_ids
     )
-    unbound = bound.delete()[0]
-    if unbound:
+    if bound.delete()[0]:
         announce(zone_id)
     return unbound
+
+
+def number_in(zone_id: str) -> int:
+    """How many resources of the zone an application fronts."""
+    return GatewayBinding.objects.filter(zone_id=zone_id).count()
 
 
 def unbind_all(zone_id: str) -> int:

@@ -1,9 +1,14 @@
-"""One way for what lives in a zone to end, whoever ends it (contract: Better 30)."""
+"""One way for what lives in a zone to end, whoever ends it (contract: Better 30).
+
+``foresee_applications`` and ``foresee_zone`` answer what would end;
+``end_applications`` and ``end_zone`` end it and answer the same, from the same
+questions.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.db.models.functions import Now
@@ -13,50 +18,57 @@ from audit.events import Event
 from caracal_site.actors import Actor
 from tokens import services as tokens
 from zones.models import AdminToken, Application, Provider, Resource, ZoneUsage
-from zones.querysets import InZoneQuerySet
+from zones.querysets import AdminTokenQuerySet, InZoneQuerySet
 from zones.services import bindings
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """How much ended, and the news of it for the caller's own record. ``bindings``
-    counts the resources that lost the application that fronted them."""
+    """What ended, or would.
 
-    applications: int
-    sessions: int
-    agents: int
-    delegations: int
-    events: tuple[Event, ...]
-    bindings: int = 0
+    What acts is told by ids, and ``gateway_bindings`` by the ids of the resources that
+    are left without a gateway; ``standing`` counts what ends with a whole zone, by
+    kind. ``events`` is the news of it for the caller's record.
+    """
 
-    @property
-    def counts(self) -> dict[str, int]:
-        return {
-            "applications": self.applications,
-            "sessions": self.sessions,
-            "agents": self.agents,
-            "delegations": self.delegations,
-            "bindings": self.bindings,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class ZoneEnded:
-    """How much ended with a zone."""
-
-    acting: Ended
-    resources: int
-    providers: int
-    admin_tokens: int
+    applications: tuple[str, ...] = ()
+    agents: tuple[str, ...] = ()
+    delegations: tuple[str, ...] = ()
+    invocations: tuple[str, ...] = ()
+    sessions: tuple[str, ...] = ()
+    gateway_bindings: tuple[str, ...] = ()
+    standing: Mapping[str, int] = field(default_factory=dict, hash=False)
+    events: tuple[Event, ...] = ()
 
     @property
     def counts(self) -> dict[str, int]:
+        """How much, as the audit trail tells it of an application or of a zone."""
+        standing = dict(self.standing)
+        unbound = standing.pop("gateway_bindings", len(self.gateway_bindings))
         return {
-            **self.acting.counts,
-            "resources": self.resources,
-            "providers": self.providers,
-            "admin_tokens": self.admin_tokens,
+            "applications": len(self.applications),
+            "sessions": len(self.sessions),
+            "agents": len(self.agents),
+            "delegations": len(self.delegations),
+            "bindings": unbound,
+            **standing,
         }
+
+
+def foresee_applications(*, zone_id: str, application_ids: Sequence[str]) -> Ended:
+    """What would end with these applications."""
+    return replace(
+        _foresee_acting(zone_id, application_ids),
+        applications=tuple(application_ids),
+        gateway_bindings=bindings.bound_to(zone_id, application_ids),
+    )
+
+
+def foresee_zone(*, zone_id: str) -> Ended:
+    """What would end with the zone."""
+    standing = {kind: rows.count() for kind, rows in _standing(zone_id).items()}
+    standing["gateway_bindings"] = bindings.number_in(zone_id)
+    return replace(_foresee_acting(zone_id, None), standing=standing)
 
 
 def end_applications(
@@ -70,26 +82,16 @@ def end_applications(
     ended = end_acting(
         actor, zone_id=zone_id, application_ids=application_ids, reason=reason
     )
-    return replace(ended, applications=len(application_ids), bindings=unbound)
+    return replace(ended, applications=tuple(application_ids), gateway_bindings=unbound)
 
 
-def end_zone(actor: Actor, *, zone_id: str, reason: str) -> ZoneEnded:
+def end_zone(actor: Actor, *, zone_id: str, reason: str) -> Ended:
     """Ends all that acts and stands in a zone, which the caller has locked."""
     acting = end_acting(actor, zone_id=zone_id, application_ids=None, reason=reason)
     unbound = bindings.unbind_all(zone_id)
     ZoneUsage.objects.filter(zone_id=zone_id).update(resources=0)
-    return ZoneEnded(
-        acting=replace(
-            acting,
-            applications=_archive_all(Application.objects.in_zone(zone_id)),
-            bindings=unbound,
-        ),
-        resources=_archive_all(Resource.objects.in_zone(zone_id)),
-        providers=_archive_all(Provider.objects.in_zone(zone_id)),
-        admin_tokens=AdminToken.objects.filter(zone_id=zone_id, revoked_at=None).update(
-            revoked_at=Now()
-        ),
-    )
+    standing = {kind: _end_all(rows) for kind, rows in _standing(zone_id).items()}
+    return replace(acting, standing={**standing, "gateway_bindings": unbound})
 
 
 def end_acting(
@@ -109,17 +111,39 @@ def end_acting(
         reason=reason,
         closes=closes,
     )
-    sessions = tokens.revoke_sessions(
+    revoked = tokens.revoke_sessions(
         zone_id=zone_id, client_ids=application_ids, reason=reason
     )
     return Ended(
-        applications=0,
-        sessions=len(sessions),
         agents=ended.agents,
         delegations=ended.edges,
-        events=tuple(sessions),
+        invocations=ended.invocations,
+        sessions=tuple(event.entity_id for event in revoked),
+        events=tuple(revoked),
     )
 
 
-def _archive_all(rows: InZoneQuerySet[Any]) -> int:
-    return rows.live().update(archived_at=Now(), updated_at=Now())
+def _foresee_acting(zone_id: str, application_ids: Sequence[str] | None) -> Ended:
+    acting = agents.preview_end_of(zone_id=zone_id, application_ids=application_ids)
+    return Ended(
+        agents=acting.agents,
+        delegations=acting.edges,
+        invocations=acting.invocations,
+        sessions=tokens.preview_revocation(zone_id=zone_id, client_ids=application_ids),
+    )
+
+
+def _standing(zone_id: str) -> dict[str, InZoneQuerySet[Any] | AdminTokenQuerySet[Any]]:
+    """What stands in the zone and ends with it, in the order it does."""
+    return {
+        "applications": Application.objects.in_zone(zone_id).live(),
+        "resources": Resource.objects.in_zone(zone_id).live(),
+        "providers": Provider.objects.in_zone(zone_id).live(),
+        "admin_tokens": AdminToken.objects.filter(zone_id=zone_id, revoked_at=None),
+    }
+
+
+def _end_all(rows: InZoneQuerySet[Any] | AdminTokenQuerySet[Any]) -> int:
+    if rows.model is AdminToken:
+        return rows.update(revoked_at=Now())
+    return rows.update(archived_at=Now(), updated_at=Now())

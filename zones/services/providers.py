@@ -16,10 +16,12 @@ from caracal_site.database import refused
 from caracal_site.errors import NoFields
 from caracal_site.ids import new_id
 from caracal_site.locks import LockClass, lock
+from caracal_site.preconditions import UNCONDITIONAL, Precondition
 from zones import errors, events, rules
 from zones.models import Provider, ProviderKind, Resource
 from zones.provider_config import Configuration, configuration, public_fields
 from zones.services import naming
+from zones.services.ending import Ended
 from zones.services.holding import hold_zone
 from zones.services.provider_secrets import replaced_columns
 
@@ -78,15 +80,20 @@ def create_provider(
 
 @transaction.atomic
 def change_provider(
-    provider_id: str, *, zone_id: str, actor: Actor, changes: ProviderFields
+    provider_id: str,
+    *,
+    zone_id: str,
+    actor: Actor,
+    changes: ProviderFields,
+    if_match: Precondition = UNCONDITIONAL,
 ) -> Provider:
     """Changes a provider.
 
     A new configuration replaces the public one. It keeps the sealed secrets when it
     has none of its own and the kind is not given; a secret in it replaces all of them.
     Raises InvalidProviderIdentifier, ReservedNamespace, ProviderConfigRequired,
-    NoFields, InvalidProviderConfig, ProviderNotFound, ProtectedProvider or
-    ProviderIdentifierConflict.
+    NoFields, InvalidProviderConfig, ProviderNotFound, PreconditionFailed,
+    ProtectedProvider or ProviderIdentifierConflict.
     """
     columns: dict[str, Any] = {**changes}
     if "identifier" in changes:
@@ -100,6 +107,7 @@ def change_provider(
         raise NoFields
     hold_zone(zone_id, actor=actor)
     provider = _lock(provider_id, zone_id, ending=False)
+    if_match.check(provider.version)
     _guard_built_in(provider, columns)
     fields, rotated = list(changes), False
     if "config_json" in changes:
@@ -154,17 +162,45 @@ def _guard_built_in(provider: Provider, columns: Mapping[str, Any]) -> None:
 
 @transaction.atomic
 def archive_provider(
-    provider_id: str, *, zone_id: str, actor: Actor, reason: str
-) -> None:
-    """Ends a provider no live resource uses. Raises ProviderNotFound or
-    ProviderInUse."""
+    provider_id: str,
+    *,
+    zone_id: str,
+    actor: Actor,
+    reason: str,
+    if_match: Precondition = UNCONDITIONAL,
+) -> Ended:
+    """Ends a provider no live resource uses, and nothing with it. Raises
+    ProviderNotFound, PreconditionFailed or ProviderInUse."""
     hold_zone(zone_id, actor=actor)
     provider = _lock(provider_id, zone_id, ending=True)
-    using = Resource.objects.live().filter(credential_provider_id=provider_id).count()
-    if using:
-        raise errors.ProviderInUse(using)
+    ended = _to_be_archived(provider, if_match)
     Provider.objects.filter(id=provider_id).update(archived_at=Now(), updated_at=Now())
     record(actor, _event(events.ProviderArchived, provider, ()), reason=reason)
+    return ended
+
+
+@transaction.atomic
+def preview_provider_archive(
+    provider_id: str,
+    *,
+    zone_id: str,
+    actor: Actor,
+    if_match: Precondition = UNCONDITIONAL,
+) -> Ended:
+    """What ``archive_provider`` would end; raises what it does."""
+    hold_zone(zone_id, actor=actor)
+    provider = Provider.objects.in_zone(zone_id).live().filter(id=provider_id).first()
+    if provider is None:
+        raise errors.ProviderNotFound
+    return _to_be_archived(provider, if_match)
+
+
+def _to_be_archived(provider: Provider, if_match: Precondition) -> Ended:
+    if_match.check(provider.version)
+    using = Resource.objects.live().filter(credential_provider_id=provider.id).count()
+    if using:
+        raise errors.ProviderInUse(using)
+    return Ended()
 
 
 def ensure_built_in(zone_id: str) -> Provider:

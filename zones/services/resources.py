@@ -17,11 +17,14 @@ from caracal_site.actors import Actor
 from caracal_site.database import refused
 from caracal_site.errors import NoFields
 from caracal_site.locks import LockClass
+from caracal_site.preconditions import UNCONDITIONAL, Precondition
 from delegations import services as delegations
 from delegations.services.ending import Fall
 from zones import errors, events, rules
 from zones.models import OperationEnforcement, Resource, ZoneUsage
+from zones.querysets import ResourceQuerySet
 from zones.services import bindings, naming
+from zones.services.ending import Ended
 from zones.services.holding import (
     hold_gateway_application,
     hold_provider,
@@ -93,25 +96,38 @@ def create_resource(*, zone_id: str, actor: Actor, fields: ResourceFields) -> Re
 
 
 def change_resource(
-    resource_id: str, *, zone_id: str, actor: Actor, changes: ResourceFields
+    resource_id: str,
+    *,
+    zone_id: str,
+    actor: Actor,
+    changes: ResourceFields,
+    if_match: Precondition = UNCONDITIONAL,
 ) -> Resource:
     """Changes a resource; its binding follows a new identifier.
 
     A resource whose gateway application is gone can be changed without naming a new
-    one. Raises NoFields, ResourceNotFound and what ``create_resource`` raises.
+    one. Raises NoFields, ResourceNotFound, PreconditionFailed and what
+    ``create_resource`` raises.
     """
-    return database.retried(partial(_change, resource_id, zone_id, actor, changes))
+    return database.retried(
+        partial(_change, resource_id, zone_id, actor, changes, if_match)
+    )
 
 
 @transaction.atomic
 def _change(
-    resource_id: str, zone_id: str, actor: Actor, changes: ResourceFields
+    resource_id: str,
+    zone_id: str,
+    actor: Actor,
+    changes: ResourceFields,
+    if_match: Precondition,
 ) -> Resource:
     hold_zone(zone_id, actor=actor)
     if not changes:
         raise NoFields
     _hold_references(zone_id, changes)
     resource = _lock(resource_id, zone_id)
+    if_match.check(resource.version)
     bound = bindings.application_bound_to(zone_id, resource.identifier)
     before = described(resource, bound)
     columns = _changed_columns(actor, before, changes)
@@ -158,23 +174,58 @@ def _changed_columns(
 
 
 def archive_resource(
-    resource_id: str, *, zone_id: str, actor: Actor, reason: str
-) -> Fall:
+    resource_id: str,
+    *,
+    zone_id: str,
+    actor: Actor,
+    reason: str,
+    if_match: Precondition = UNCONDITIONAL,
+) -> Ended:
     """Ends a resource, its binding and the delegations that are about it alone, with
-    what rests on them; returns what fell.
+    what rests on them.
 
-    Raises ResourceNotFound, or ProtectedResource for the control resource.
+    Raises ResourceNotFound, PreconditionFailed, or ProtectedResource for the control
+    resource.
     """
-    return database.retried(partial(_archive, resource_id, zone_id, actor, reason))
+    return database.retried(
+        partial(_archive, resource_id, zone_id, actor, reason, if_match)
+    )
 
 
 @transaction.atomic
-def _archive(resource_id: str, zone_id: str, actor: Actor, reason: str) -> Fall:
+def preview_resource_archive(
+    resource_id: str,
+    *,
+    zone_id: str,
+    actor: Actor,
+    if_match: Precondition = UNCONDITIONAL,
+) -> Ended:
+    """What ``archive_resource`` would end; raises what it does."""
+    hold_zone(zone_id, actor=actor)
+    resource = _found(Resource.objects.all(), resource_id, zone_id)
+    _judge_end(resource, if_match)
+    return foresee_resource(resource)
+
+
+def foresee_resource(resource: Resource) -> Ended:
+    """What would end with the resource."""
+    fall = delegations.preview_over_resource(
+        zone_id=resource.zone_id,
+        resource_id=resource.id,
+        identifier=resource.identifier,
+    )
+    fronting = bindings.application_bound_to(resource.zone_id, resource.identifier)
+    return _ended(resource, fall, was_bound=fronting is not None)
+
+
+@transaction.atomic
+def _archive(
+    resource_id: str, zone_id: str, actor: Actor, reason: str, if_match: Precondition
+) -> Ended:
     hold_zone(zone_id, actor=actor)
     _give_place(zone_id)
     resource = _lock(resource_id, zone_id)
-    if is_control(resource.identifier):
-        raise errors.ProtectedResource("the control resource cannot be deleted")
+    _judge_end(resource, if_match)
     Resource.objects.filter(id=resource_id).update(archived_at=Now(), updated_at=Now())
     unbound = bindings.unbind(zone_id, resource.identifier)
     bindings.announce(zone_id)
@@ -193,15 +244,21 @@ def _archive(resource_id: str, zone_id: str, actor: Actor, reason: str) -> Fall:
         bindings=unbound,
     )
     record(actor, headline, reason=reason)
-    return fall
+    return _ended(resource, fall, was_bound=unbound > 0)
 
 
-def preview_archive(resource: Resource) -> Fall:
-    """What ``archive_resource`` would end."""
-    return delegations.preview_over_resource(
-        zone_id=resource.zone_id,
-        resource_id=resource.id,
-        identifier=resource.identifier,
+def _judge_end(resource: Resource, if_match: Precondition) -> None:
+    if_match.check(resource.version)
+    if is_control(resource.identifier):
+        raise errors.ProtectedResource("the control resource cannot be deleted")
+
+
+def _ended(resource: Resource, fall: Fall, *, was_bound: bool) -> Ended:
+    return Ended(
+        agents=fall.agents,
+        delegations=fall.edges,
+        invocations=fall.invocations,
+        gateway_bindings=(resource.id,) if was_bound else (),
     )
 
 
@@ -329,8 +386,14 @@ def _follow(resource: Resource, before: str, rebind: str | None) -> None:
 
 
 def _lock(resource_id: str, zone_id: str) -> Resource:
-    live = Resource.objects.in_zone(zone_id).live().filter(id=resource_id)
-    found = live.select_for_update(no_key=True).first()
+    locked = Resource.objects.select_for_update(no_key=True)
+    return _found(locked, resource_id, zone_id)
+
+
+def _found(
+    rows: ResourceQuerySet[Resource], resource_id: str, zone_id: str
+) -> Resource:
+    found = rows.in_zone(zone_id).live().filter(id=resource_id).first()
     if found is None:
         raise errors.ResourceNotFound
     return found

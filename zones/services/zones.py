@@ -17,6 +17,7 @@ from caracal_site.api.permissions import authorise
 from caracal_site.database import refused
 from caracal_site.errors import NoFields
 from caracal_site.locks import LockClass
+from caracal_site.preconditions import UNCONDITIONAL, Precondition
 from delegations.models import GraphEpoch
 from tokens import services as tokens
 from zones import errors, events, rules
@@ -27,8 +28,8 @@ from zones.querysets import (
     ApplicationQuerySet,
 )
 from zones.services import naming
-from zones.services.ending import end_applications, end_zone
-from zones.services.holding import lock_zone
+from zones.services.ending import Ended, end_applications, end_zone, foresee_zone
+from zones.services.holding import lock_zone, permitted
 
 SLUG_KEY = "zones_slug_live_key"
 # Only an actor for all zones changes these: they widen what a zone may do.
@@ -101,22 +102,31 @@ def _insert(actor: Actor, name: str, slug: str | None, dcr_enabled: bool) -> Zon
 
 
 def change_zone(
-    zone_id: str, *, actor: Actor, changes: ZoneFields, dcr_shutdown: str | None = None
+    zone_id: str,
+    *,
+    actor: Actor,
+    changes: ZoneFields,
+    dcr_shutdown: str | None = None,
+    if_match: Precondition = UNCONDITIONAL,
 ) -> Zone:
     """Changes a zone; ``dcr_shutdown`` says what switching self-registration off does
     to the applications that live by it.
 
     Raises ReservedNamespace, DcrShutdownNotApplicable, NoFields, GlobalTokenRequired,
-    ZoneNotFound, DcrShutdownRequired or ZoneSlugConflict.
+    ZoneNotFound, PreconditionFailed, DcrShutdownRequired or ZoneSlugConflict.
     """
     return database.retried(
-        partial(_change_zone, zone_id, actor, changes, dcr_shutdown)
+        partial(_change_zone, zone_id, actor, changes, dcr_shutdown, if_match)
     )
 
 
 @transaction.atomic
 def _change_zone(
-    zone_id: str, actor: Actor, changes: ZoneFields, dcr_shutdown: str | None
+    zone_id: str,
+    actor: Actor,
+    changes: ZoneFields,
+    dcr_shutdown: str | None,
+    if_match: Precondition,
 ) -> Zone:
     authorise(actor, zone_id=zone_id, writes=True)
     _refuse_reserved(actor, changes.get("name"), changes.get("slug"))
@@ -127,6 +137,7 @@ def _change_zone(
     if not actor.is_global and GLOBAL_FIELDS & changes.keys():
         raise errors.GlobalTokenRequired
     zone = lock_zone(zone_id, actor=actor)
+    if_match.check(zone.version)
     happened = _changed(actor, zone, changes, dcr_shutdown)
     with refused(SLUG_KEY, errors.ZoneSlugConflict):
         Zone.objects.filter(id=zone_id).update(**changes, updated_at=Now())
@@ -172,26 +183,44 @@ def _changed(
     return [headline, *news]
 
 
-def archive_zone(zone_id: str, *, actor: Actor, reason: str) -> Zone:
+def archive_zone(
+    zone_id: str, *, actor: Actor, reason: str, if_match: Precondition = UNCONDITIONAL
+) -> Ended:
     """Ends a zone with everything that acts and stands in it. Its slug becomes free.
 
-    Raises GlobalTokenRequired or ZoneNotFound.
+    Raises GlobalTokenRequired, ZoneNotFound or PreconditionFailed.
     """
-    return database.retried(partial(_archive_zone, zone_id, actor, reason))
+    return database.retried(partial(_archive_zone, zone_id, actor, reason, if_match))
+
+
+def preview_zone_archive(
+    zone_id: str, *, actor: Actor, if_match: Precondition = UNCONDITIONAL
+) -> Ended:
+    """What ``archive_zone`` would end; raises what it does."""
+    _require_global(actor, zone_id)
+    zone = Zone.objects.live().filter(id=zone_id).first()
+    if_match.check(permitted(zone, actor).version)
+    return foresee_zone(zone_id=zone_id)
 
 
 @transaction.atomic
-def _archive_zone(zone_id: str, actor: Actor, reason: str) -> Zone:
-    authorise(actor, zone_id=zone_id, writes=True)
-    if not actor.is_global:
-        raise errors.GlobalTokenRequired
+def _archive_zone(
+    zone_id: str, actor: Actor, reason: str, if_match: Precondition
+) -> Ended:
+    _require_global(actor, zone_id)
     zone = lock_zone(zone_id, actor=actor, ending=True)
+    if_match.check(zone.version)
     Zone.objects.filter(id=zone_id).update(archived_at=Now(), updated_at=Now())
     ended = end_zone(actor, zone_id=zone_id, reason=reason)
     headline = events.ZoneArchived(zone_id=zone_id, entity_id=zone_id, **ended.counts)
-    record(actor, [headline, *ended.acting.events], reason=reason)
-    zone.refresh_from_db()
-    return zone
+    record(actor, [headline, *ended.events], reason=reason)
+    return ended
+
+
+def _require_global(actor: Actor, zone_id: str) -> None:
+    authorise(actor, zone_id=zone_id, writes=True)
+    if not actor.is_global:
+        raise errors.GlobalTokenRequired
 
 
 def dcr_status(zone: Zone) -> DcrStatus:

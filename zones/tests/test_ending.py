@@ -93,13 +93,13 @@ class TestAResource:
         root, agent = world.spawn(), world.spawn()
         edge = world.delegate(root, agent)
         events.take()
-        foreseen = services.preview_archive(world.resource)
+        foreseen = services.foresee_resource(world.resource)
         mine = f"/v1/zones/{world.zone.id}/resources/{world.resource.id}"
         assert api.delete(mine).status_code == 204
         assert world.edge(edge).status == "revoked"
         assert world.agent(root).status == "active"
         said = trail(world.resource.id)
-        assert said["revoked_delegations"] == len(foreseen.edges) == 1
+        assert said["revoked_delegations"] == len(foreseen.delegations) == 1
         assert said["terminated_agents"] == len(foreseen.agents)
         assert said["removed_bindings"] == 1
         news = events.take().payloads("caracal.sessions.revoke")

@@ -148,7 +148,8 @@ def test_a_thing_ends_once(zone: Zone) -> None:
         ),
         4,
     )
-    assert Counter(outcomes) == {None: 1, "application_not_found": 3}
+    ended = services.Ended(applications=(application.id,))
+    assert Counter(outcomes) == {ended: 1, "application_not_found": 3}
 
 
 def test_nothing_is_made_in_a_zone_that_is_being_archived() -> None:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from caracal_site.testing.api import Api
+from zones.filters import ApplicationFilter
 from zones.models import Zone
 from zones.tests.factories import make_application, make_provider, make_resource
 
@@ -39,7 +40,7 @@ def operations(schema: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
 
 def test_every_route_is_described(schema: dict[str, Any]) -> None:
     found = operations(schema)
-    assert len(found) == 28
+    assert len(found) == 31
     for path, method, operation in found:
         name = f"{method} {path}"
         assert operation["summary"], name
@@ -64,7 +65,8 @@ def test_limits_and_filters_are_part_of_the_description(schema: dict[str, Any]) 
     assert (name["minLength"], name["maxLength"]) == (1, 120)
     listing = schema["paths"]["/v1/zones/{zone_id}/applications"]["get"]
     names = {parameter["name"] for parameter in listing["parameters"]}
-    assert {"zone_id", "limit", "cursor", "name", "registration_method"} == names
+    asked = {"limit", "cursor", "ordering", "format", *ApplicationFilter.base_filters}
+    assert {"zone_id", *asked} == names
     create = schema["paths"]["/v1/zones"]["post"]
     assert "Idempotency-Key" in {p["name"] for p in create["parameters"]}
 
