@@ -225,12 +225,19 @@ CONTENT_SECURITY_POLICY = {
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "zones.api.authentication.AdminTokenAuthentication"
+        "caracal_site.api.sessions.ConsoleSessionAuthentication",
+        "zones.api.authentication.AdminTokenAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["caracal_site.api.permissions.AdminTokenPermission"],
+    "DEFAULT_PERMISSION_CLASSES": [
+        "caracal_site.api.permissions.AdminTokenPermission",
+        "caracal_site.api.sessions.ConsolePermission",
+    ],
     "DEFAULT_THROTTLE_CLASSES": ["caracal_site.api.throttling.ActorRateThrottle"],
     "DEFAULT_PARSER_CLASSES": ["caracal_site.api.parsers.StrictJSONParser"],
-    "DEFAULT_RENDERER_CLASSES": ["caracal_site.api.renderers.OrjsonRenderer"],
+    "DEFAULT_RENDERER_CLASSES": [
+        "caracal_site.api.renderers.OrjsonRenderer",
+        "caracal_site.api.pages.PageRenderer",
+    ],
     "DEFAULT_PAGINATION_CLASS": None,
     "DEFAULT_FILTER_BACKENDS": [],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
@@ -254,6 +261,9 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "RegistrationMethodEnum": "zones.models.RegistrationMethod"
     },
+    # The API of programs; people's sessions are the browsable pages' own affair.
+    "AUTHENTICATION_WHITELIST": ["zones.api.authentication.AdminTokenAuthentication"],
+    "RENDERER_WHITELIST": ["caracal_site.api.renderers.OrjsonRenderer"],
     "SCHEMA_PATH_PREFIX": r"/v1(/zones/\{zone_id\}(?=/))?",
 }
 

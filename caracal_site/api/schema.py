@@ -65,7 +65,7 @@ def described(
     previews: Any = None,
     parameters: tuple[OpenApiParameter, ...] = (),
 ) -> Callable[[F], F]:
-    """Describes one action, and keeps ``body`` and ``listing`` on it for its page.
+    """Describes one action, and keeps what its page shows on it.
 
     ``answer`` None is an empty answer; ``refusals`` are the statuses besides those
     every route has; ``listing`` adds its parameters, ``once`` the Idempotency-Key
@@ -106,6 +106,7 @@ def described(
 
     def decorate(action: F) -> F:
         described_action = describe(action)
+        described_action.summary = summary  # type: ignore[attr-defined]
         described_action.body = body  # type: ignore[attr-defined]
         described_action.listing = listing  # type: ignore[attr-defined]
         return described_action
