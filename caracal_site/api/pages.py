@@ -132,11 +132,10 @@ def _action(view: Any) -> Any:
 
 def _example(body: StrictSerializer, current: dict[str, Any] | None) -> dict[str, Any]:
     """A body to begin with: what the item has now, else what is required."""
+    fields: dict[str, Any] = dict(body.fields)
     if current is not None:
-        return {name: current[name] for name in body.fields if name in current}
-    return {
-        name: _blank(field) for name, field in body.fields.items() if field.required
-    }
+        return {name: current[name] for name in fields if name in current}
+    return {name: _blank(field) for name, field in fields.items() if field.required}
 
 
 def _blank(field: Any) -> Any:
@@ -152,7 +151,7 @@ def _blank(field: Any) -> Any:
 
 def _linked(text: str, request: Request) -> SafeString:
     """JSON as HTML, in which the ids of a list's rows lead to them."""
-    shown = escape(text)
+    shown = str(escape(text))
     if _is_route(f"{request.path}/x"):
         link = rf'\1<a href="{escape(request.path)}/\2">\2</a>\3'
         shown = ROW_ID.sub(link, shown)

@@ -110,7 +110,7 @@ class Order:
 
     def is_timed(self, rows: QuerySet[Any]) -> bool:
         field: Any = rows.model._meta.get_field(self.column)
-        return field.get_internal_type() == "DateTimeField"
+        return bool(field.get_internal_type() == "DateTimeField")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
+from django.http import HttpRequest, HttpResponse
 from rest_framework.authentication import BaseAuthentication, CSRFCheck
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
@@ -38,12 +39,12 @@ class ConsoleSessionAuthentication(BaseAuthentication):
     def check_csrf(self, request: Any) -> None:
         """As Django's middleware does, which views of an API are exempt from."""
 
-        def respond(_request: Any) -> None:
-            return None
+        def respond(_request: HttpRequest) -> HttpResponse:
+            return HttpResponse()
 
         check = CSRFCheck(respond)
         check.process_request(request)
-        if check.process_view(request, None, (), {}):
+        if check.process_view(request, respond, (), {}):
             raise CsrfFailed
 
 

@@ -121,7 +121,8 @@ class ApiViewSet(ViewSet):
     def check_query(self, request: Request) -> None:
         """Refuses a form nobody offers and, where something would change, parameters
         that are not known: who mistypes dry_run must not be taken at their word."""
-        form_of(request._request, is_list=self.action == "list")
+        listing = getattr(getattr(self, self.action), "listing", None)
+        form_of(request._request, is_list=listing is not None)
         if request.method not in SAFE_METHODS:
             known = frozenset({DRY_RUN} if self.action in self.previews else ())
             values = plain_query(request.GET, known | {FORMAT})

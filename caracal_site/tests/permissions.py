@@ -128,6 +128,7 @@ API: list[tuple[str, str, ApiGuard]] = [
     ("PATCH", f"{_ZONE}/applications/{{id}}", ApiGuard.ZONE_WRITE),
     ("DELETE", f"{_ZONE}/applications/{{id}}", ApiGuard.ZONE_WRITE),
     ("POST", f"{_ZONE}/applications/{{id}}/rotate-secret", ApiGuard.ZONE_WRITE),
+    ("GET", f"{_ZONE}/applications/{{id}}/used-by", ApiGuard.ZONE_READ),
     ("GET", f"{_ZONE}/audit", ApiGuard.ZONE_READ),
     ("GET", f"{_ZONE}/dcr-status", ApiGuard.ZONE_READ),
     ("GET", f"{_ZONE}/delegations", ApiGuard.ZONE_READ),
@@ -140,11 +141,13 @@ API: list[tuple[str, str, ApiGuard]] = [
     ("PATCH", f"{_ZONE}/providers/{{id}}", ApiGuard.ZONE_WRITE),
     ("DELETE", f"{_ZONE}/providers/{{id}}", ApiGuard.ZONE_WRITE),
     ("POST", f"{_ZONE}/providers/{{id}}/test", ApiGuard.ZONE_WRITE),
+    ("GET", f"{_ZONE}/providers/{{id}}/used-by", ApiGuard.ZONE_READ),
     ("GET", f"{_ZONE}/resources", ApiGuard.ZONE_READ),
     ("POST", f"{_ZONE}/resources", ApiGuard.ZONE_WRITE),
     ("GET", f"{_ZONE}/resources/{{id}}", ApiGuard.ZONE_READ),
     ("PATCH", f"{_ZONE}/resources/{{id}}", ApiGuard.ZONE_WRITE),
     ("DELETE", f"{_ZONE}/resources/{{id}}", ApiGuard.ZONE_WRITE),
+    ("GET", f"{_ZONE}/resources/{{id}}/used-by", ApiGuard.ZONE_READ),
 ]
 
 _AGENTS = "/zones/{zone_id}/agents"

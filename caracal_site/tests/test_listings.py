@@ -203,7 +203,8 @@ def test_a_file_can_be_asked_for_by_its_type(api: Api, zone: Zone) -> None:
 
 
 def test_what_is_no_list_is_no_file(api: Api, zone: Zone) -> None:
-    for path in (f"/v1/zones/{zone.id}", f"/v1/zones/{zone.id}/overview"):
+    here = f"/v1/zones/{zone.id}"
+    for path in (here, f"{here}/overview", *NOT_ASKED):
         assert refusal(api.get(f"{path}?format=csv")) == (400, "invalid_query")
         assert api.get(f"{path}?format=json").status_code == 200
         assert api.get(path, accept="text/csv").json()
