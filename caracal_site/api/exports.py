@@ -2,12 +2,14 @@
 
 Rows are read and written in batches. The first is read before the answer begins, so
 that what can be refused is refused with a status; the export is recorded before it,
-so that no row leaves without evidence.
+so that no row leaves without evidence. A file that breaks off later says so in its last
+line, since the server ends a broken answer like a whole one.
 """
 
 from __future__ import annotations
 
 import csv
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,6 +26,7 @@ from caracal_site.api.renderers import dumps
 from caracal_site.errors import InvalidQuery
 from caracal_site.times import to_wire
 
+log = logging.getLogger(__name__)
 BATCH = 1_000
 # What spreadsheets take for the beginning of a formula.
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001
@@ -64,17 +67,31 @@ def ndjson_lines(members: tuple[str, ...], batches: Batches) -> Iterator[bytes]:
         yield b"".join(dumps(row) + b"\n" for row in rows)
 
 
+def to_the_end(lines: Iterator[bytes], broken: bytes) -> Iterator[bytes]:
+    """``lines``, and ``broken`` after them when they could not all be had."""
+    try:
+        yield from lines
+    except Exception:
+        log.exception("export broke off")
+        yield broken
+
+
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How a file of rows is written."""
+    """How a file of rows is written, and the last line of one that broke off."""
 
     media_type: str
     lines: Callable[[tuple[str, ...], Batches], Iterator[bytes]]
+    broken: bytes
 
 
 FORMATS: Mapping[str, Format] = {
-    "csv": Format("text/csv", csv_lines),
-    "ndjson": Format("application/x-ndjson", ndjson_lines),
+    "csv": Format("text/csv", csv_lines, b"EXPORT INCOMPLETE: ask again\r\n"),
+    "ndjson": Format(
+        "application/x-ndjson",
+        ndjson_lines,
+        b'{"error":"export_incomplete","error_description":"Ask again."}\n',
+    ),
 }
 
 
@@ -104,7 +121,7 @@ def export(
     first = next(batches)
     record()
     lines = kind.lines(asked.members, chain([first], batches))
-    return StreamingHttpResponse(lines, headers=headers)
+    return StreamingHttpResponse(to_the_end(lines, kind.broken), headers=headers)
 
 
 def _name(asked: Question) -> str:

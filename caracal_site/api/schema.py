@@ -188,7 +188,8 @@ def list_parameters(listing: Listing) -> list[OpenApiParameter]:
             OpenApiTypes.STR,
             enum=["json", *FORMATS],
             description="json for a page; anything else for all rows as a file, which"
-            " is recorded in the audit trail.",
+            " is recorded in the audit trail. A file that broke off says so in its last"
+            " line.",
         ),
     ]
     for name, declared in listing.filterset.base_filters.items():

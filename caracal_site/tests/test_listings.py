@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 import pytest
 from django.conf import settings as configured
+from django.db import connection, transaction
 from django.urls import get_resolver
 
 from audit.models import AdminAuditEvent
@@ -19,6 +20,7 @@ from caracal_site.api.exports import BATCH, FORMULA
 from caracal_site.api.pagination import Listing
 from caracal_site.ids import new_id
 from caracal_site.testing.api import Api, refusal
+from caracal_site.testing.races import Threads
 from caracal_site.testing.world import World
 from caracal_site.tests.test_permissions import leaves
 from zones import services
@@ -437,6 +439,29 @@ def test_what_comes_while_a_file_is_read_disturbs_nothing(api: Api, zone: Zone) 
     found = [orjson.loads(line)["id"] for line in lines]
     assert len(found) == len(set(found)) == len(before)
     assert set(found) == before
+
+
+@pytest.mark.parametrize(
+    ("form", "last"), [("csv", "EXPORT INCOMPLETE"), ("ndjson", "export_incomplete")]
+)
+def test_a_file_that_breaks_off_says_so(
+    api: Api, zone: Zone, form: str, last: str
+) -> None:
+    filled(zone, BATCH + 5)
+    answer = api.get(f"/v1/zones/{zone.id}/providers?format={form}")
+    parts = iter(answer.streaming_content)
+    first = [next(parts) for _ in range(2 if form == "csv" else 1)]
+
+    def read_on() -> list[bytes]:
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '50ms'")
+        return list(parts)
+
+    with transaction.atomic(), connection.cursor() as cursor, Threads(1) as threads:
+        cursor.execute("LOCK TABLE providers IN ACCESS EXCLUSIVE MODE")
+        rest = threads.start(read_on).result(10)
+    assert sum(part.count(b"\n") for part in first) >= BATCH
+    assert last in b"".join(rest).decode().splitlines()[-1]
 
 
 def test_an_export_that_cannot_be_recorded_does_not_happen(
