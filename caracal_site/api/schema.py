@@ -72,28 +72,23 @@ def described(
     header; ``tagged`` tells the entity tag of the answer, ``guarded`` the If-Match
     header and its refusal; ``previews`` is the answer to dry_run.
     """
-    wanted = list(parameters)
+    wanted = [*parameters, *_headers(once=once, guarded=guarded)]
     responses: dict[Any, Any] = {status: answer or OpenApiResponse(description="Done.")}
     if listing is not None:
         wanted += list_parameters(listing)
         # An envelope's answer is the whole body.
         rows = answer if listing.envelope else answer(many=True)
         responses = {(status, "application/json"): rows, **file_responses()}
-        refusals = (*refusals, 400)
-    if once:
-        wanted.append(IDEMPOTENCY_KEY)
     if tagged:
         wanted.append(etag(status))
-        if status == HTTPStatus.OK and body is None and not guarded:
+        if status == HTTPStatus.OK and not guarded:
             wanted.append(IF_NONE_MATCH)
             responses[304] = OpenApiResponse(description="Not Modified")
-    if guarded:
-        wanted.append(IF_MATCH)
-        refusals = (*refusals, 400, 412)
     if previews is not None:
         wanted.append(DRY_RUN)
         responses[200] = previews
-    for code in sorted({*ALWAYS, *refusals}):
+    implied = {400} if listing or guarded else set()
+    for code in sorted({*ALWAYS, *refusals, *implied, *({412} if guarded else ())}):
         phrase = HTTPStatus(code).phrase
         responses[code] = OpenApiResponse(ErrorBody, description=phrase)
     describe = extend_schema(
@@ -112,6 +107,10 @@ def described(
         return described_action
 
     return decorate
+
+
+def _headers(*, once: bool, guarded: bool) -> list[OpenApiParameter]:
+    return [*([IDEMPOTENCY_KEY] if once else []), *([IF_MATCH] if guarded else [])]
 
 
 IDEMPOTENCY_KEY = OpenApiParameter(
@@ -163,6 +162,10 @@ def file_responses() -> dict[Any, Any]:
 
 def list_parameters(listing: Listing) -> list[OpenApiParameter]:
     """Paging, format, order and filters of a list."""
+    return [*_common_parameters(listing), *_filter_parameters(listing)]
+
+
+def _common_parameters(listing: Listing) -> list[OpenApiParameter]:
     limit = {
         "type": "integer",
         "minimum": 1,
@@ -170,7 +173,7 @@ def list_parameters(listing: Listing) -> list[OpenApiParameter]:
         "default": listing.default_limit,
     }
     behind = "next_cursor" if listing.envelope else "the Link header"
-    found = [
+    return [
         OpenApiParameter("limit", limit, description="How many rows at most."),
         OpenApiParameter(
             "cursor",
@@ -192,14 +195,16 @@ def list_parameters(listing: Listing) -> list[OpenApiParameter]:
             " line.",
         ),
     ]
+
+
+def _filter_parameters(listing: Listing) -> list[OpenApiParameter]:
+    found = []
     for name, declared in listing.filterset.base_filters.items():
         choices = [value for value, _ in declared.extra.get("choices", ())]
+        label = str(declared.label or "")
         found.append(
             OpenApiParameter(
-                name,
-                OpenApiTypes.STR,
-                description=str(declared.label or ""),
-                enum=choices or None,
+                name, OpenApiTypes.STR, description=label, enum=choices or None
             )
         )
     return found

@@ -148,7 +148,10 @@ def test_applications(client: AdminClient, zone: Zone) -> None:
     assert listed.keys() >= APPLICATION | {"traits"}
     changed = client.api("PATCH", item, {"name": "B", "traits": ["team:b"]})
     assert changed.items() >= {"id": made["id"], "name": "B"}.items()
-    assert client.api("PATCH", item, {"client_secret": "s" * 40})["id"] == made["id"]
+    assert (
+        client.api("PATCH", item, {"client_secret": new_id() + new_id()})["id"]
+        == made["id"]
+    )
     assert client.api("GET", item)["traits"] == ["team:b"]
     rotated = client.api("POST", f"{item}/rotate-secret")
     assert rotated.keys() >= APPLICATION | {"client_secret"}

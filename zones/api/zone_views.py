@@ -162,7 +162,7 @@ class ApplicationsViewSet(InZoneViewSet):
         asked = self.asked(zone_id)
         if self.is_preview:
             ended = services.preview_application_archive(id, **asked)
-            return Response(shapes.preview(Application(id=id, zone_id=zone_id), ended))
+            return Response(shapes.preview(Application.objects.get(id=id), ended))
         services.archive_application(id, reason="application_archived", **asked)
         return Response(status=204)
 
@@ -273,7 +273,7 @@ class ProvidersViewSet(InZoneViewSet):
         asked = self.asked(zone_id)
         if self.is_preview:
             ended = services.preview_provider_archive(id, **asked)
-            return Response(shapes.preview(Provider(id=id, zone_id=zone_id), ended))
+            return Response(shapes.preview(Provider.objects.get(id=id), ended))
         services.archive_provider(id, reason=BY_REQUEST, **asked)
         return Response(status=204)
 
@@ -375,7 +375,7 @@ class ResourcesViewSet(InZoneViewSet):
         asked = self.asked(zone_id)
         if self.is_preview:
             ended = services.preview_resource_archive(id, **asked)
-            return Response(shapes.preview(Resource(id=id, zone_id=zone_id), ended))
+            return Response(shapes.preview(Resource.objects.get(id=id), ended))
         services.archive_resource(id, reason=BY_REQUEST, **asked)
         return Response(status=204)
 

@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from audit.models import AdminAuditEvent
 from caracal_site.testing.api import Api, refusal
-from caracal_site.testing.world import World
+from caracal_site.testing.world import READ, World
 from zones import services, usage
 from zones.models import Application, GatewayBinding, Resource, Zone
 from zones.tests.factories import (
@@ -148,7 +148,7 @@ def test_a_dry_run_tells_what_the_end_of_an_application_then_ends(
         "gateway_bindings": 1,
     }
     assert foreseen.json()["breaks"] == {}
-    before = services.foresee(
+    before = services.foresee_applications(
         zone_id=world.zone.id, application_ids=[world.application.id]
     )
     done = services.archive_application(
@@ -184,30 +184,56 @@ def test_a_dry_run_changes_and_records_nothing(
     assert world.spawn()
 
 
-def test_a_dry_run_of_a_zone_s_end_tells_what_stops_too(api: Api, world: World) -> None:
+def test_a_dry_run_of_a_zone_s_end_tells_all_that_ends_in_it(
+    api: Api, world: World
+) -> None:
     inhabited(world)
+    services.mint_admin_token("t", actor=ACTOR, scope="zone", zone_id=world.zone.id)
+    foreseen = services.foresee_zone(zone_id=world.zone.id)
     answer = api.delete(f"/v1/zones/{world.zone.id}?dry_run=true").json()
-    assert counts(answer["ends"]) == {"agents": 3, "delegations": 1, "sessions": 2}
-    assert {"applications", "providers", "resources"} == answer["breaks"].keys()
-    assert answer["breaks"]["applications"]["count"] == 2
+    assert counts(answer["ends"]) == {
+        "applications": 2,
+        "resources": 1,
+        "providers": 1,
+        "admin_tokens": 1,
+        "gateway_bindings": 1,
+        "agents": 3,
+        "delegations": 1,
+        "sessions": 2,
+    }
+    assert answer["breaks"] == {}
+    assert ids(answer["ends"], "resources") == [world.resource.id]
     ended = services.archive_zone(world.zone.id, actor=ACTOR, reason="r")
-    assert len(ended.agents) == 3
-    assert len(ended.sessions) == 2
+    assert ended.counts == foreseen.counts
+    for kind in ("agents", "delegations", "sessions"):
+        assert set(getattr(ended, kind)) == set(getattr(foreseen, kind)), kind
 
 
 def test_a_dry_run_of_a_resource_s_end_tells_what_loses_its_object(
     api: Api, world: World
 ) -> None:
     edge = inhabited(world)
+    other = world.make_resource(world.application, READ)
+    wider = world.delegate(
+        world.spawn(),
+        world.spawn(),
+        resource_id=None,
+        constraints={"resources": [world.resource.identifier, other.identifier]},
+    )
     path = f"/v1/zones/{world.zone.id}/resources/{world.resource.id}"
+    used = api.get(f"{path}/used-by").json()["used_by"]
+    assert used["delegations"]["count"] == 2
     answer = api.delete(f"{path}?dry_run=true").json()
     assert ids(answer["ends"], "gateway_bindings") == [world.resource.id]
-    assert ids(answer["breaks"], "delegations") == [edge["delegation_edge_id"]]
+    assert ids(answer["ends"], "delegations") == [edge["delegation_edge_id"]]
+    assert ids(answer["breaks"], "delegations") == [wider["delegation_edge_id"]]
+    assert answer["breaks"].keys() == {"delegations"}
     assert GatewayBinding.objects.filter(zone=world.zone).exists()
+    foreseen = services.foresee_resource(world.resource)
     ended = services.archive_resource(
         world.resource.id, zone_id=world.zone.id, actor=ACTOR, reason="r"
     )
-    assert ended.gateway_bindings == (world.resource.id,)
+    assert ended == foreseen
 
 
 def test_a_dry_run_is_refused_as_the_end_would_be(api: Api, zone: Zone) -> None:
