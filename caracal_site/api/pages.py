@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any
 
 import orjson
+from django.apps import apps
 from django.conf import settings
 from django.http import QueryDict
 from django.urls import Resolver404, URLPattern, URLResolver, get_resolver, resolve
@@ -67,6 +68,7 @@ class PageRenderer(BrowsableAPIRenderer):
             "questions": list(_questions(listing, request)) if listing else [],
             "dry_run": bool(context["delete_form"]) and bool(view.previews),
             "login_url": settings.LOGIN_URL,
+            "summary": getattr(_action(view), "summary", ""),
         }
         return context
 
@@ -110,8 +112,13 @@ class PageRenderer(BrowsableAPIRenderer):
         return form_class
 
     def get_name(self, view: Any) -> str:
-        named: str = getattr(_action(view), "summary", "") or view.get_view_name()
-        return named
+        """What the page is about: one of the model, or a list of them."""
+        if not view.model:
+            return str(view.get_view_name())
+        meta = apps.get_model(view.model)._meta
+        is_list = getattr(_action(view), "listing", None) is not None
+        named = str(meta.verbose_name_plural if is_list else meta.verbose_name)
+        return named[:1].upper() + named[1:]
 
     def get_breadcrumbs(self, request: Request) -> list[tuple[str, str]]:
         """The routes above this one, by the words of their paths."""

@@ -135,6 +135,8 @@ def test_a_page_shows_what_programs_get(page: Client, api: Api, zone: Zone) -> N
     path = f"/v1/zones/{zone.id}"
     html = shown(page.get(path))
     assert "HTTP 200 OK" in html
+    assert "<h1>Zone</h1>" in html
+    assert "Get a zone. One zone." in html
     assert f'"slug": "{zone.slug}"' in html
     assert 'ETag:</b> <span class="lit">"1"' in html
     assert "ETag" not in page.get(path)
