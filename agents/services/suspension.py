@@ -17,9 +17,6 @@ from caracal_site import statements
 from caracal_site.actors import Actor
 from caracal_site.database import Changed
 
-# By module, as in ``ending``.
-from delegations.services import ending as falling
-
 ROUNDS = 8
 
 
@@ -90,7 +87,7 @@ def _locked_tree(zone_id: str, agent_id: str, status: str) -> list[tuple[Any, ..
         wanted = {str(row[0]) for row in tree} - locked
         if not wanted:
             return tree
-        falling.lock_rows("agent_sessions", wanted)
+        statements.execute("agents/hold", {"ids": list(wanted)})
         locked |= wanted
     raise Changed
 

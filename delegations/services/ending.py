@@ -11,8 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from django.db import connection
-
 from agents.events import AgentTerminated
 from agents.services import capacity
 from audit import record
@@ -142,22 +140,13 @@ def _settled(
         wanted = (fall.touched | gone | (parents - gone) | set(fall.edges)) - held
         if not wanted:
             return fall
-        lock_rows("agent_sessions", wanted - set(fall.edges))
-        lock_rows("delegation_edges", wanted & set(fall.edges))
+        edges = wanted & set(fall.edges)
+        if wanted - edges:
+            statements.execute("agents/hold", {"ids": list(wanted - edges)})
+        if edges:
+            statements.execute("delegations/hold_edges", {"ids": list(edges)})
         held |= wanted
     raise Changed
-
-
-def lock_rows(table: str, ids: set[str] | frozenset[str]) -> None:
-    """Locks rows of ``table`` against change, in one order everywhere."""
-    if not ids:
-        return
-    # Id order is creation order: parents are locked before children everywhere.
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT FROM {table} WHERE id = ANY (%s) ORDER BY id FOR NO KEY UPDATE",
-            [list(ids)],
-        )
 
 
 def announcements(fall: Fall, reason: str) -> Iterator[Event]:
