@@ -73,3 +73,49 @@ class ParkedEventsRequeued(Event):
 
     def summary(self) -> dict[str, Any]:
         return {"outbox_ids": list(self.outbox_ids)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuthenticationFailed(Event):
+    """Somebody presented nothing that opens this door; ``entity_id`` is the source's
+    address. ``username`` is told when there is such a person, and nothing else of what
+    was typed: it may be a password in the wrong place."""
+
+    name: ClassVar[str] = "authentication.failed"
+    entity_type: ClassVar[str] = "sources"
+    sentence: ClassVar[str] = "Somebody failed to authenticate."
+
+    door: str
+    code: str
+    username: str = ""
+
+    def summary(self) -> dict[str, Any]:
+        named = {"username": self.username} if self.username else {}
+        return {
+            "error": self.code,
+            "door": self.door,
+            "source": self.entity_id,
+            **named,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignedIn(Event):
+    """A person came to the console."""
+
+    name: ClassVar[str] = "console.signed_in"
+    entity_type: ClassVar[str] = "console-users"
+    sentence: ClassVar[str] = "Somebody signed in to the console."
+
+    source: str
+
+    def summary(self) -> dict[str, Any]:
+        return {"source": self.source}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignedOut(SignedIn):
+    """A person left the console."""
+
+    name: ClassVar[str] = "console.signed_out"
+    sentence: ClassVar[str] = "Somebody signed out of the console."

@@ -71,6 +71,8 @@ def prepare(
     payload: dict[str, Any] = {"event": first.name, **first.summary()}
     if reason is not None:
         payload["reason"] = reason
+    if actor.account_id is not None:
+        payload["account_id"] = actor.account_id
     audit = {
         "id": new_id(),
         "request_id": request.request_id,

@@ -1,6 +1,6 @@
-"""Refused attempts of known callers to change something, recorded on their own.
+"""Refused requests of known callers, recorded on their own.
 
-Anonymous requests leave no rows: they are counted and logged (D23).
+Anonymous requests leave no rows here: they are counted and logged (D23).
 """
 
 from __future__ import annotations
@@ -16,13 +16,16 @@ from caracal_site import context
 from caracal_site.actors import Actor
 from caracal_site.errors import CaracalError
 
+REQUESTS = "requests"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Refused(Event):
-    """A known caller was refused."""
+    """A known caller was refused; the row is about what it wanted to touch, or about
+    the request itself."""
 
     name: ClassVar[str] = "request.refused"
-    entity_type: ClassVar[str] = "requests"
+    entity_type: str = REQUESTS  # type: ignore[misc]  # of the route, not of the class
     sentence: ClassVar[str] = "A request was refused."
 
     code: str
@@ -32,10 +35,19 @@ class Refused(Event):
 
 
 @transaction.atomic
-def record(actor: Actor, error: CaracalError, *, zone_id: str | None) -> None:
-    """Leaves one audit row about the refusal, in a transaction of its own."""
+def record(
+    actor: Actor,
+    error: CaracalError,
+    *,
+    zone_id: str | None,
+    entity: tuple[str, str] | None = None,
+) -> None:
+    """Leaves one audit row about the refusal, in a transaction of its own. ``entity``
+    is the type and id of what the request named, whether or not there is such."""
     request = context.current()
     context.activate(replace(request, status=error.status))
-    record_event(
-        actor, Refused(zone_id=zone_id, entity_id=request.request_id, code=error.code)
+    kind, entity_id = entity or (REQUESTS, request.request_id)
+    event = Refused(
+        zone_id=zone_id, entity_type=kind, entity_id=entity_id, code=error.code
     )
+    record_event(actor, event)

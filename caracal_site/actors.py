@@ -15,6 +15,7 @@ class ActorKind(StrEnum):
     APPLICATION = "application"  # a session token at the coordinator
     OPERATOR = "operator"  # the coordinator's static operator token
     SYSTEM = "system"  # a job or a command of the platform itself
+    STRANGER = "stranger"  # somebody who did not authenticate
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,11 @@ class Actor:
     ``client_id`` is the acting application, ``session_id`` its authority session
     (``sid``), ``key_id`` the key that signed its token, ``agent_session_id`` and
     ``delegation_edge_id`` what the token is bound to.
+
+    A trusted web console may say for which of its accounts a call is: then
+    ``account_id`` confines the actor to the zones of that account, and ``author`` is
+    the person named as maker of what the call creates; ``by_operator`` that an
+    assistant made it with them.
     """
 
     kind: ActorKind
@@ -43,6 +49,14 @@ class Actor:
     agent_session_id: str | None = None
     delegation_edge_id: str | None = None
     key_id: str | None = None
+    account_id: str | None = None
+    author: str = ""
+    by_operator: bool = False
+
+    @property
+    def authored_by(self) -> str:
+        """Whom to name as the maker of what this call creates."""
+        return self.author or self.name
 
     @property
     def is_global(self) -> bool:

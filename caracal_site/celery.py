@@ -46,6 +46,10 @@ app.conf.beat_schedule = {
         "task": "tokens.tasks.promote_signing_keys",
         "schedule": 60.0,
     },
+    "keep-configured-tokens": {
+        "task": "zones.tasks.keep_configured_tokens",
+        "schedule": max(1.0, settings.BOOTSTRAP_TOKEN_OVERLAP_SECONDS / 4),
+    },
     "archive-expired-applications": {
         "task": "zones.tasks.archive_expired_applications",
         "schedule": 60.0,

@@ -37,15 +37,12 @@ def begin(request: HttpRequest) -> context.RequestContext:
 def request_context(
     get_response: Callable[[HttpRequest], HttpResponse],
 ) -> Callable[[HttpRequest], HttpResponse]:
-    """Gives each request its context and each response its id and safe headers."""
+    """Gives each request its context and each response its id."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         begun = begin(request)
         response = get_response(request)
         response["X-Request-ID"] = begun.request_id
-        if request.path.startswith("/v1/"):
-            response.setdefault("Cache-Control", "no-store")
-            response.setdefault("Referrer-Policy", "no-referrer")
         return response
 
     return middleware

@@ -89,8 +89,10 @@ INSTALLED_APPS = [
 # (caracal_site.coordinator.handler), because each synchronous middleware would
 # cost it a thread hop.
 MIDDLEWARE = [
-    "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "caracal_site.middleware.request_context",
+    # Calls of the Management API end here; the rest is for people's browsers.
+    "caracal_site.api.middleware.management_api",
+    "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -276,6 +278,7 @@ API_READY_OUTBOX_DEAD_MAX = env.int("API_READY_OUTBOX_DEAD_MAX", default=0)
 ADMIN_TOKEN_LAST_USED_DEBOUNCE_SEC = env.int(
     "ADMIN_TOKEN_LAST_USED_DEBOUNCE_SEC", default=60
 )
+BOOTSTRAP_TOKEN_OVERLAP_SECONDS = env.int("BOOTSTRAP_TOKEN_OVERLAP_SECONDS", default=60)
 CLIENT_SECRET_OVERLAP_SECONDS = env.int("CLIENT_SECRET_OVERLAP_SECONDS", default=3600)
 CONTROL_AUDIENCE = env.str("CONTROL_AUDIENCE", default="caracal-control")
 MAX_DCR_APPLICATIONS_PER_ZONE = env.int("MAX_DCR_APPLICATIONS_PER_ZONE", default=1_000)
@@ -307,6 +310,8 @@ AGENT_COORDINATOR_SCOPE = env.str("AGENT_COORDINATOR_SCOPE", default="agent:life
 COORDINATOR_VERIFIER = "tokens.bearer"
 REFUSAL_RECORDER = "audit.refusals.record"
 EXPORT_RECORDER = "audit.services.record_export"
+# A module with failed(door, error, username), signed_in(actor), signed_out(actor).
+AUTHENTICATION_RECORDER = "audit.authentication"
 COORDINATOR_BODY_LIMIT_BYTES = env.int(
     "COORDINATOR_BODY_LIMIT_BYTES", default=1_048_576
 )
@@ -320,6 +325,8 @@ TTL_SWEEP_INTERVAL_MS = env.int("TTL_SWEEP_INTERVAL_MS", default=60_000)
 SWEEPER_BATCH_SIZE = env.int("SWEEPER_BATCH_SIZE", default=500)
 IDEMPOTENCY_RETENTION_HOURS = env.int("IDEMPOTENCY_RETENTION_HOURS", default=24)
 SHUTDOWN_GRACE_MS = env.int("SHUTDOWN_GRACE_MS", default=15_000)
+# How long a process that was told to stop serves on, unready.
+SHUTDOWN_DRAIN_MS = env.int("SHUTDOWN_DRAIN_MS", default=1_000)
 
 # --- tokens ----------------------------------------------------------------------
 

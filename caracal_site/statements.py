@@ -49,7 +49,15 @@ def fetch_text(text: str, parameters: Mapping[str, object]) -> tuple[Any, ...]:
 
 def fetch_all(name: str, parameters: Mapping[str, object]) -> list[tuple[Any, ...]]:
     """Runs the statement and returns all its rows."""
-    with _prepared(load(name), parameters) as cursor:
+    return fetch_rows(load(name), parameters)
+
+
+def fetch_rows(
+    text: str, parameters: Mapping[str, object], *, binary: bool = False
+) -> list[tuple[Any, ...]]:
+    """``fetch_all`` for a statement given as text. ``binary`` values are read faster
+    where there are times among them."""
+    with _prepared(text, parameters, binary=binary) as cursor:
         return [tuple(row) for row in cursor.fetchall()]
 
 
@@ -59,7 +67,9 @@ def execute(name: str, parameters: Mapping[str, object]) -> int:
         return int(cursor.rowcount)
 
 
-def _prepared(text: str, parameters: Mapping[str, object]) -> Any:
+def _prepared(
+    text: str, parameters: Mapping[str, object], *, binary: bool = False
+) -> Any:
     connection.ensure_connection()
     if connection.queries_logged:
         connection.queries_log.append({"sql": text, "time": "0"})
@@ -67,5 +77,5 @@ def _prepared(text: str, parameters: Mapping[str, object]) -> Any:
     with connection.wrap_database_errors:
         # Not Django's cursor, which writes the parameters into the text.
         cursor = psycopg.Cursor(connection.connection)
-        cursor.execute(text, parameters, prepare=True)
+        cursor.execute(text, parameters, prepare=True, binary=binary)
     return cursor

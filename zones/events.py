@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, ClassVar
 
 from audit.events import Event
+from caracal_site.times import to_wire
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,9 +217,23 @@ class ResourceArchived(_Ended):
 
 @dataclass(frozen=True, kw_only=True)
 class AdminTokenMinted(_Changed):
+    """What the token may do is told; what it is, never."""
+
     name: ClassVar[str] = "admin_token.minted"
     entity_type: ClassVar[str] = "admin-tokens"
     sentence: ClassVar[str] = "An admin token was minted."
+
+    scope: str
+    capability: str
+    expires_at: datetime | None = None
+
+    def summary(self) -> dict[str, Any]:
+        return {
+            **super().summary(),
+            "scope": self.scope,
+            "capability": self.capability,
+            "expires_at": to_wire(self.expires_at),
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,13 +245,13 @@ class AdminTokenRevoked(_Changed):
 
 @dataclass(frozen=True, kw_only=True)
 class AdminTokenSeeded(_Changed):
-    """A token of the configuration came into force; those before it are revoked."""
+    """A token of the configuration came into force; those before it end soon."""
 
     name: ClassVar[str] = "admin_token.seeded"
     entity_type: ClassVar[str] = "admin-tokens"
     sentence: ClassVar[str] = "An admin token was taken from the configuration."
 
-    revoked: int = 0
+    superseded: int = 0
 
     def summary(self) -> dict[str, Any]:
-        return {"revoked_tokens": self.revoked}
+        return {"superseded_tokens": self.superseded}

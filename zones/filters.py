@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from django.db.models import QuerySet
+from typing import Any
+
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
 from django_filters import ChoiceFilter
 
 from caracal_site.api.filters import (
@@ -78,9 +81,15 @@ class AdminTokenFilter(CreatedFilter):
     scope = ChoiceFilter(choices=TokenScope.choices, label="For all zones, or for one.")
     capability = ChoiceFilter(choices=TokenCapability.choices, label="What it may do.")
     zone_id = whole("Tokens of this zone.")
+    created_by = whole("Who minted it, as the tokens tell it.")
     revoked = flag(
         "Whether the token is revoked.",
         field_name="revoked_at",
         lookup_expr="isnull",
         exclude=True,
     )
+    expired = flag("Whether the time of the token is over.", method="over")
+
+    def over(self, tokens: QuerySet[Any], name: str, is_over: bool) -> QuerySet[Any]:
+        over = Q(expires_at__isnull=False, expires_at__lte=Now())
+        return tokens.filter(over if is_over else ~over)

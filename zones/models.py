@@ -1,4 +1,8 @@
-"""Zones and what lives in them: applications, providers, resources, admin tokens."""
+"""Zones and what lives in them: applications, providers, resources, admin tokens.
+
+What lives in a zone has an index that begins with it; the zone's foreign key has none
+of its own, which planners would take in place of the better one.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +25,8 @@ class Zone(models.Model):
     """A tenant boundary: nothing in one zone can refer to anything in another.
 
     Invariant: a slug is unique among the zones that are not archived.
+    ``owner_account_id`` is the account of a web console that made the zone; it is set
+    once and never answered.
     """
 
     id = PrimaryIdField()
@@ -31,6 +37,7 @@ class Zone(models.Model):
     )
     operator_coauthor_badge = models.BooleanField(default=True, db_default=True)
     operator_governed = models.BooleanField(default=False, db_default=False)
+    owner_account_id = models.TextField(null=True, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(db_default=Now(), editable=False)
     version = models.BigIntegerField(db_default=1, editable=False)
@@ -50,6 +57,13 @@ class Zone(models.Model):
         ]
         indexes = [
             models.Index(F("created_at").desc(), F("id").desc(), name="zones_listing"),
+            models.Index(
+                F("owner_account_id"),
+                F("created_at").desc(),
+                F("id").desc(),
+                condition=Q(owner_account_id__isnull=False),
+                name="zones_of_account",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -71,7 +85,9 @@ class Application(models.Model):
     """
 
     id = PrimaryIdField()
-    zone = models.ForeignKey(Zone, models.PROTECT, related_name="applications")
+    zone = models.ForeignKey(
+        Zone, models.PROTECT, related_name="applications", db_index=False
+    )
     name = models.TextField()
     registration_method = models.TextField(
         choices=RegistrationMethod.choices, default=RegistrationMethod.MANAGED
@@ -162,7 +178,9 @@ class Provider(models.Model):
     """
 
     id = PrimaryIdField()
-    zone = models.ForeignKey(Zone, models.PROTECT, related_name="providers")
+    zone = models.ForeignKey(
+        Zone, models.PROTECT, related_name="providers", db_index=False
+    )
     name = models.TextField()
     identifier = models.TextField()
     kind = models.TextField(choices=ProviderKind.choices, db_column="provider_kind")
@@ -219,7 +237,9 @@ class Resource(models.Model):
     """
 
     id = PrimaryIdField()
-    zone = models.ForeignKey(Zone, models.PROTECT, related_name="resources")
+    zone = models.ForeignKey(
+        Zone, models.PROTECT, related_name="resources", db_index=False
+    )
     name = models.TextField()
     identifier = models.TextField()
     upstream_url = models.TextField(null=True, blank=True)
@@ -268,7 +288,9 @@ class GatewayBinding(models.Model):
     Invariant: a resource identifier has at most one binding in a zone.
     """
 
-    zone = models.ForeignKey(Zone, models.PROTECT, related_name="gateway_bindings")
+    zone = models.ForeignKey(
+        Zone, models.PROTECT, related_name="gateway_bindings", db_index=False
+    )
     resource_identifier = models.TextField()
     application = models.ForeignKey(
         Application, models.PROTECT, related_name="gateway_bindings"
@@ -342,7 +364,8 @@ class TokenCapability(models.TextChoices):
 class AdminToken(models.Model):
     """A bearer credential of the Management API, stored as a keyed digest.
 
-    Invariant: a token is global exactly when it names no zone.
+    Invariants: a token is global exactly when it names no zone; a credential is that
+    of one live token at most; what is revoked stays so.
     """
 
     id = PrimaryIdField()
@@ -357,6 +380,7 @@ class AdminToken(models.Model):
     digest = models.BinaryField(max_length=32, editable=False)
     created_by = models.TextField(editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, editable=False)
     revoked_at = models.DateTimeField(null=True, editable=False)
 

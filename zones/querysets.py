@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Self
 
 from django.db import models
@@ -44,6 +43,10 @@ class ZoneQuerySet(models.QuerySet):
         return self.annotate(
             is_reserved=ExpressionWrapper(RESERVED, output_field=BooleanField())
         )
+
+    def of_account(self, account_id: str | None) -> Self:
+        """Those of one account of a web console; without an account, all."""
+        return self if account_id is None else self.filter(owner_account_id=account_id)
 
 
 class InZoneQuerySet(models.QuerySet):
@@ -105,16 +108,9 @@ class ResourceQuerySet(InZoneQuerySet):
 
 class AdminTokenQuerySet(models.QuerySet):
     def usable(self) -> Self:
-        """Not revoked, and its zone, if it has one, not archived."""
-        return self.filter(revoked_at=None).filter(
-            Q(zone=None) | Q(zone__archived_at=None)
-        )
-
-    def marking_stale(self, seconds: int) -> Self:
-        """Adds ``is_stale``: last seen in use longer than ``seconds`` ago, or never."""
-        stale = Q(last_used_at=None) | Q(
-            last_used_at__lt=Now() - timedelta(seconds=seconds)
-        )
-        return self.annotate(
-            is_stale=ExpressionWrapper(stale, output_field=BooleanField())
+        """Not revoked, not expired, and its zone, if it has one, not archived."""
+        return self.filter(
+            Q(expires_at=None) | Q(expires_at__gt=Now()),
+            Q(zone=None) | Q(zone__archived_at=None),
+            revoked_at=None,
         )

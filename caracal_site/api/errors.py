@@ -15,6 +15,24 @@ class InvalidAdminToken(CaracalError):
         super().__init__(headers={"WWW-Authenticate": 'Bearer realm="caracal"'})
 
 
+class InvalidAccountAssertion(CaracalError):
+    """X-Caracal-Account or X-Caracal-Operator is malformed, expired, good for too long,
+    for another request, or not signed with the admin token of this installation."""
+
+    code = "invalid_account_assertion"
+    status = 401
+
+    def __init__(self) -> None:
+        super().__init__(headers={"WWW-Authenticate": 'Bearer realm="caracal"'})
+
+
+class ZoneForbidden(CaracalError):
+    """The zone is not one of the account this request is made for."""
+
+    code = "zone_forbidden"
+    status = 403
+
+
 class AdminTokenReadOnly(CaracalError):
     """This admin token may only read."""
 
@@ -48,6 +66,13 @@ class Forbidden(CaracalError):
 
     code = "forbidden"
     status = 403
+
+
+class SignInRefused(CaracalError):
+    """The name and password are not those of a person who may use the console."""
+
+    code = "sign_in_refused"
+    status = 401
 
 
 class CsrfFailed(CaracalError):

@@ -1,14 +1,16 @@
 """What is left of a refused request: a count, a log line, or a row of evidence (D23).
 
-Refused attempts of known callers to change something are recorded, in a transaction
-of their own. Anonymous requests write nothing to the database, so that nobody can fill
-the trail of a zone without a credential.
+Of known callers, what they tried to change and what they were not allowed to see are
+recorded, in a transaction of their own; a read of what is not there is not. Anonymous
+requests write nothing to the zone they name, so that nobody can fill its trail without
+a credential.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+import re
+from collections.abc import Mapping
 from http import HTTPStatus
 
 from django.conf import settings
@@ -20,6 +22,10 @@ from psycopg_pool import PoolTimeout
 from caracal_site import context
 from caracal_site.actors import Actor
 from caracal_site.errors import CaracalError
+from caracal_site.ids import is_id
+
+# A collection of a route and the parameter with the id of one of its things.
+THING = re.compile(r"([a-z-]+)/<(?:str:)?(\w+)>")
 
 log = logging.getLogger(__name__)
 anonymous = Counter(
@@ -29,8 +35,22 @@ anonymous = Counter(
 )
 
 
+def entity_of(route: str, parameters: Mapping[str, str]) -> tuple[str, str] | None:
+    """What a request to a resolved route is about: the innermost thing it names, as
+    (collection, id). None when it names nothing, or nothing that could be an id."""
+    for collection, name in reversed(THING.findall(route)):
+        value = parameters.get(name, "")
+        return (collection, value) if is_id(value) else None
+    return None
+
+
 def note(
-    error: CaracalError, *, actor: Actor | None, mutates: bool, zone_id: str | None
+    error: CaracalError,
+    *,
+    actor: Actor | None,
+    mutates: bool,
+    zone_id: str | None,
+    entity: tuple[str, str] | None,
 ) -> None:
     """Leaves what there is to leave about a request that ended in ``error``.
 
@@ -45,10 +65,11 @@ def note(
             extra={"code": error.code, "source": request.source},
         )
         return
-    if not mutates or error.status == HTTPStatus.TOO_MANY_REQUESTS:
+    is_evidence = mutates or error.status == HTTPStatus.FORBIDDEN
+    if error.status == HTTPStatus.TOO_MANY_REQUESTS or not is_evidence:
         return
-    context.activate(replace(request, path=request.path.replace("\0", "")))
     try:
-        import_string(settings.REFUSAL_RECORDER)(actor, error, zone_id=zone_id)
+        recorder = import_string(settings.REFUSAL_RECORDER)
+        recorder(actor, error, zone_id=zone_id, entity=entity)
     except (DatabaseError, PoolTimeout):
         log.warning("refusal not recorded", extra={"code": error.code})

@@ -26,7 +26,11 @@ from rest_framework.viewsets import ViewSet
 from caracal_site import context
 from caracal_site.actors import Actor
 from caracal_site.api import refusals
-from caracal_site.api.errors import InvalidAdminToken, SystemZoneReadOnly
+from caracal_site.api.errors import (
+    InvalidAdminToken,
+    SystemZoneReadOnly,
+    ZoneForbidden,
+)
 from caracal_site.api.exports import FORMATS, export
 from caracal_site.api.negotiation import FORMAT, JSONOrPage, form_of
 from caracal_site.api.pagination import (
@@ -79,6 +83,11 @@ class ApiViewSet(ViewSet):
         if self._actor is None:
             raise InvalidAdminToken
         return self._actor
+
+    @property
+    def default_response_headers(self) -> dict[str, str]:
+        """Not the methods there are: they stand in the refusal of another one."""
+        return {"Vary": "Accept"}
 
     @property
     def mutates(self) -> bool:
@@ -166,10 +175,24 @@ class ApiViewSet(ViewSet):
         error = getattr(response, "error", None)
         if error is not None:
             known = self._actor.zone_id if self._actor else None
-            zone_id = self.zone.id if self.zone else known
-            mutates = self.mutates and not self.is_preview
-            refusals.note(error, actor=self._actor, mutates=mutates, zone_id=zone_id)
+            match = request.resolver_match
+            refusals.note(
+                error,
+                actor=self._actor,
+                mutates=self.mutates and not self.is_preview,
+                zone_id=self.zone.id if self.zone else known,
+                entity=refusals.entity_of(match.route, match.kwargs) if match else None,
+            )
         return response
+
+
+def find_zone(request: Request, zone_id: str) -> Any:
+    """The live zone, marked with ``is_reserved``, or None. Authentication by an admin
+    token has looked it up on its way."""
+    if hasattr(request, "zone"):
+        return request.zone
+    zones = apps.get_model("zones", "Zone").objects.live().marking_reserved()
+    return zones.filter(id=zone_id).first()
 
 
 class ZoneScopedViewSet(ApiViewSet):
@@ -181,12 +204,17 @@ class ZoneScopedViewSet(ApiViewSet):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        zones = apps.get_model("zones", "Zone").objects.live().marking_reserved()
-        self.zone = zones.filter(id=kwargs["zone_id"]).first()
+        self.zone = find_zone(request, kwargs["zone_id"])
+        is_reserved = self.zone is not None and self.zone.is_reserved
+        if self.mutates and is_reserved and not self.actor.is_bootstrap:
+            raise SystemZoneReadOnly
+        owner = self.zone.owner_account_id if self.zone is not None else None
+        if self.actor.account_id not in (None, owner) and (
+            self.mutates or not is_reserved
+        ):
+            raise ZoneForbidden
         if self.zone is None:
             raise ZoneNotFound
-        if self.mutates and self.zone.is_reserved and not self.actor.is_bootstrap:
-            raise SystemZoneReadOnly
 
 
 @extend_schema(exclude=True)

@@ -44,13 +44,6 @@ class StateFilter(SimpleListFilter):
         return queryset.filter(**{f"{self.field}__isnull": not ended})
 
 
-class RevokedFilter(StateFilter):
-    """Live rows unless asked otherwise, by ``revoked_at``."""
-
-    field = "revoked_at"
-    ended = "revoked"
-
-
 class ZoneFilter(SimpleListFilter):
     """The first zones by name; the chosen one is always among them."""
 

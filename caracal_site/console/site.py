@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin as default
 from django.contrib.admin import AdminSite
 from django.contrib.admin.forms import AdminAuthenticationForm
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from caracal_site import context, rates
-from caracal_site.console import display, overview, refusals, timeline
+from caracal_site.console import display, overview, refusals, sign_ins, timeline
 from caracal_site.errors import RateLimited
 
 SECTIONS = ("Tenants", "Authority", "Evidence", "Platform")
@@ -21,18 +22,23 @@ SIGN_INS_PER_MINUTE = 10
 
 
 class SignInForm(AdminAuthenticationForm):
-    """Signing in, a few attempts a minute for each name and address."""
+    """Signing in, a few attempts a minute for each name and address. What fails is
+    counted, and recorded once a minute and address."""
 
     def clean(self) -> dict[str, Any]:
-        name = str(self.cleaned_data.get("username", "")).casefold()
-        subject = f"{context.current().source}:{name}"
+        name = str(self.cleaned_data.get("username", ""))
+        subject = f"{context.current().source}:{name.casefold()}"
         try:
             rates.check("console_sign_in", subject, SIGN_INS_PER_MINUTE)
         except RateLimited as error:
             raise forms.ValidationError(
                 "Too many attempts; try again in a minute.", code=error.code
             ) from None
-        return super().clean()
+        try:
+            return super().clean()
+        except forms.ValidationError:
+            sign_ins.failed(name)
+            raise
 
 
 class ConsoleSite(AdminSite):
@@ -53,6 +59,21 @@ class ConsoleSite(AdminSite):
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         return super().admin_view(refusals.rendered(view), cacheable)
+
+    def login(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        response = super().login(request, extra_context)
+        if request.method == "POST" and response.status_code == HTTPStatus.FOUND:
+            sign_ins.signed_in(request.user)
+        return response
+
+    def logout(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> TemplateResponse:
+        if request.method == "POST":
+            sign_ins.signed_out(request.user)
+        return super().logout(request, extra_context)
 
     def index(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

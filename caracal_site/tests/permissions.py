@@ -112,6 +112,7 @@ API: list[tuple[str, str, ApiGuard]] = [
     ("GET", "/redoc", ApiGuard.PUBLIC),
     ("GET", "/v1/admin-tokens", ApiGuard.GLOBAL_READ),
     ("POST", "/v1/admin-tokens", ApiGuard.GLOBAL_WRITE),
+    ("GET", "/v1/admin-tokens/{id}", ApiGuard.GLOBAL_READ),
     ("DELETE", "/v1/admin-tokens/{id}", ApiGuard.GLOBAL_WRITE),
     ("GET", "/v1/policy-templates", ApiGuard.COMMON),
     ("GET", "/v1/zones", ApiGuard.GLOBAL_READ),

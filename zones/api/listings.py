@@ -39,6 +39,7 @@ RESOURCES = Listing(
 ADMIN_TOKENS = Listing(
     name="admin-tokens",
     columns=shapes.ADMIN_TOKEN,
+    shape=shapes.admin_token,
     orders={"created_at": "created_at", "name": "name"},
     filterset=filters.AdminTokenFilter,
 )

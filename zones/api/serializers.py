@@ -14,6 +14,7 @@ from caracal_site.api.fields import (
     TextField,
     WholeField,
 )
+from caracal_site.times import from_wire
 from zones import provider_kinds, rules
 from zones.models import (
     OperationEnforcement,
@@ -26,6 +27,8 @@ MAX_ID = 128
 MAX_PROVIDER_NAME = 512
 MIN_SECRET, MAX_SECRET = 32, 512
 MAX_OVERLAP = 7 * 86_400
+MAX_TOKEN_SECONDS = 10 * 365 * 86_400
+MAX_REASON = 500
 
 
 class SlugField(TextField):
@@ -174,13 +177,33 @@ class ResourceCreateSerializer(ResourceChangeSerializer):
         return attrs
 
 
+class MomentField(TextField):
+    """A time in UTC, as answers write them."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        try:
+            return from_wire(super().to_internal_value(data))
+        except ValueError as error:
+            raise serializers.ValidationError(str(error)) from None
+
+
 class AdminTokenMintSerializer(StrictSerializer):
     name = TextField(min_length=1, max_length=120)
     scope = OneOfField(TokenScope.choices)
     zone_id = TextField(min_length=1, max_length=MAX_ID, required=False)
     capability = OneOfField(TokenCapability.choices, default=TokenCapability.WRITE)
+    expires_at = MomentField(required=False)
+    ttl_seconds = WholeField(minimum=1, maximum=MAX_TOKEN_SECONDS, required=False)
+    reason = TextField(min_length=1, max_length=MAX_REASON, trim=True, required=False)
 
     def validate_name(self, name: str) -> str:
         if not name.strip(BLANKS):
             raise serializers.ValidationError("must not be blank")
         return name
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "expires_at" in attrs and "ttl_seconds" in attrs:
+            raise serializers.ValidationError(
+                {"ttl_seconds": "give this or expires_at, not both"}
+            )
+        return attrs

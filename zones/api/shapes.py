@@ -79,6 +79,7 @@ ADMIN_TOKEN = (
     "zone_id",
     "created_by",
     "created_at",
+    "expires_at",
     "last_used_at",
     "revoked_at",
 )
@@ -100,9 +101,16 @@ def issued(application: IssuedApplication, seen: tuple[str, ...]) -> dict[str, A
     }
 
 
+def admin_token(row: dict[str, Any]) -> dict[str, Any]:
+    """A token that is good for good has no ``expires_at``."""
+    if row["expires_at"] is not None:
+        return row
+    return {name: value for name, value in row.items() if name != "expires_at"}
+
+
 def minted(token: MintedToken) -> dict[str, Any]:
     row: AdminToken = token.row
-    return {**columns_of(row, MINTED), "token": token.plain}
+    return {**admin_token(columns_of(row, MINTED)), "token": token.plain}
 
 
 def parts(found: Iterable[Part]) -> dict[str, Any]:
@@ -285,6 +293,9 @@ class AdminTokenShape(serializers.Serializer):
     zone_id = serializers.CharField(allow_null=True)
     created_by = serializers.CharField()
     created_at = serializers.DateTimeField()
+    expires_at = serializers.DateTimeField(
+        required=False, help_text="Tokens that expire only."
+    )
     last_used_at = serializers.DateTimeField(allow_null=True)
     revoked_at = serializers.DateTimeField(allow_null=True)
 
@@ -297,4 +308,7 @@ class AdminTokenMintedShape(serializers.Serializer):
     zone_id = serializers.CharField(allow_null=True)
     created_by = serializers.CharField()
     created_at = serializers.DateTimeField()
+    expires_at = serializers.DateTimeField(
+        required=False, help_text="Tokens that expire only."
+    )
     token = serializers.CharField(help_text="Shown this once.")

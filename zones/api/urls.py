@@ -27,7 +27,7 @@ urlpatterns = [
     path("admin-tokens", AdminTokensViewSet.as_view(COLLECTION), name="admin-tokens"),
     path(
         "admin-tokens/<str:id>",
-        AdminTokensViewSet.as_view({"delete": "destroy"}),
+        AdminTokensViewSet.as_view({"get": "retrieve", "delete": "destroy"}),
         name="admin-token",
     ),
     path("zones", ZonesViewSet.as_view(COLLECTION), name="zones"),

@@ -28,7 +28,8 @@ class ZonesViewSet(ApiViewSet):
 
     @described("List zones", answer=shapes.ZoneShape, listing=listings.ZONES)
     def list(self, request: Request) -> HttpResponseBase:
-        return self.listed(Zone.objects.tenants(), listings.ZONES)
+        zones = Zone.objects.tenants().of_account(self.actor.account_id)
+        return self.listed(zones, listings.ZONES)
 
     @described(
         "Create a zone",
@@ -127,7 +128,7 @@ class AdminTokensViewSet(ApiViewSet):
     invalid_params: ClassVar[type[errors.CaracalError]] = errors.InvalidAdminTokenId
 
     def check_route(self, request: Request) -> None:
-        if self.action in ("list", "create", "destroy"):
+        if self.action is not None:
             services.require_token_manager(self.actor)
         super().check_route(request)
 
@@ -138,6 +139,13 @@ class AdminTokensViewSet(ApiViewSet):
     )
     def list(self, request: Request) -> HttpResponseBase:
         return self.listed(AdminToken.objects.all(), listings.ADMIN_TOKENS)
+
+    @described("Get an admin token", answer=shapes.AdminTokenShape, refusals=(400, 404))
+    def retrieve(self, request: Request, id: str) -> Response:
+        row = AdminToken.objects.filter(id=id).values(*shapes.ADMIN_TOKEN).first()
+        if row is None:
+            raise errors.AdminTokenNotFound
+        return Response(shapes.admin_token(row))
 
     @described(
         "Mint an admin token",

@@ -2,12 +2,9 @@
 
 from zones.services.admin_tokens import (
     MintedToken,
-    find_usable,
-    mark_used,
     mint_admin_token,
     require_token_manager,
     revoke_admin_token,
-    seed_bootstrap,
 )
 from zones.services.applications import (
     ApplicationFields,
@@ -23,6 +20,15 @@ from zones.services.applications import (
     verify_client_secret,
 )
 from zones.services.bindings import application_bound_to
+from zones.services.callers import (
+    Caller,
+    find_caller,
+    mark_used,
+    may_be_in_force,
+    note_use,
+    token_digest,
+)
+from zones.services.configured_tokens import keep_configured, seed_bootstrap
 from zones.services.ending import Ended, foresee_applications, foresee_zone
 from zones.services.holding import (
     hold_gateway_application,
@@ -60,6 +66,7 @@ from zones.services.zones import (
 
 __all__ = [
     "ApplicationFields",
+    "Caller",
     "ConnectionTest",
     "DcrStatus",
     "Ended",
@@ -85,7 +92,7 @@ __all__ = [
     "create_zone",
     "dcr_status",
     "digest_of",
-    "find_usable",
+    "find_caller",
     "foresee_applications",
     "foresee_resource",
     "foresee_zone",
@@ -93,9 +100,12 @@ __all__ = [
     "hold_provider",
     "hold_zone",
     "is_control",
+    "keep_configured",
     "lock_zone",
     "mark_used",
+    "may_be_in_force",
     "mint_admin_token",
+    "note_use",
     "preview_application_archive",
     "preview_provider_archive",
     "preview_resource_archive",
@@ -106,5 +116,6 @@ __all__ = [
     "revoke_admin_token",
     "rotate_client_secret",
     "seed_bootstrap",
+    "token_digest",
     "verify_client_secret",
 ]

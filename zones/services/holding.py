@@ -12,7 +12,7 @@ from django.db import models
 from django.db.models.query import RawQuerySet
 
 from caracal_site.actors import Actor
-from caracal_site.api.errors import SystemZoneReadOnly
+from caracal_site.api.errors import SystemZoneReadOnly, ZoneForbidden
 from caracal_site.api.permissions import authorise
 from caracal_site.errors import ZoneNotFound
 from zones import errors, rules
@@ -47,9 +47,12 @@ def lock_zone(zone_id: str, *, actor: Actor, ending: bool = False) -> Zone:
 
 
 def permitted(zone: Zone | None, actor: Actor) -> Zone:
-    """``zone`` when it exists and is not one of the platform's own for this actor."""
+    """``zone`` when it exists, is not one of the platform's own for this actor, and is
+    its account's where it acts for one."""
     if zone is None:
         raise ZoneNotFound
+    if actor.account_id not in (None, zone.owner_account_id):
+        raise ZoneForbidden
     if rules.is_reserved_zone(zone.name, zone.slug) and not actor.is_bootstrap:
         raise SystemZoneReadOnly
     return zone

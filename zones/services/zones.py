@@ -58,7 +58,8 @@ class DcrStatus:
 def create_zone(
     name: str, *, actor: Actor, slug: str | None = None, dcr_enabled: bool = False
 ) -> Zone:
-    """A new zone with its first signing key. Without a slug it gets one from its name.
+    """A new zone with its first signing key, of the account the actor acts for if it
+    acts for one. Without a slug it gets one from its name.
 
     Raises ReservedNamespace or ZoneSlugConflict.
     """
@@ -84,7 +85,12 @@ def create_zone(
 
 def _insert(actor: Actor, name: str, slug: str | None, dcr_enabled: bool) -> Zone:
     def insert(free: str) -> Zone:
-        return Zone.objects.create(name=name, slug=free, dcr_enabled=dcr_enabled)
+        return Zone.objects.create(
+            name=name,
+            slug=free,
+            dcr_enabled=dcr_enabled,
+            owner_account_id=actor.account_id,
+        )
 
     with refused(SLUG_KEY, errors.ZoneSlugConflict):
         if slug is not None:

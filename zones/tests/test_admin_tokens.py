@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.db.models.functions import Now
 
+from audit.models import AdminAuditEvent
 from caracal_site import bootstrap
 from caracal_site.ids import new_id
 from caracal_site.testing.api import Api, made, refusal
-from zones import services
+from caracal_site.testing.races import Threads
+from caracal_site.times import from_wire
+from zones import errors, services
 from zones.models import AdminToken, Zone
-from zones.services.admin_tokens import BOOTSTRAP, seeds_of
-from zones.tests.factories import make_zone
+from zones.services.configured_tokens import seeds_of
+from zones.tests.factories import ACTOR, make_zone, told
 
 PATH = "/v1/admin-tokens"
 
@@ -133,51 +138,108 @@ def test_a_reader_of_all_zones_may_list_tokens(api: Api) -> None:
     assert reader.get(f"{PATH}?limit=1").status_code == 200
 
 
-class TestSeeding:
-    """Runs under the configured token's lock; ends with the configuration restored."""
+def test_a_token_is_read_by_its_id(api: Api) -> None:
+    minted = made(api.post(PATH, {"name": "x", "scope": "global"}))
+    [listed] = [row for row in api.get(PATH).json() if row["id"] == minted["id"]]
+    assert api.get(f"{PATH}/{minted['id']}").json() == listed
+    assert "token" not in listed
+    api.delete(f"{PATH}/{minted['id']}")
+    assert api.get(f"{PATH}/{minted['id']}").json()["revoked_at"]
+    assert refusal(api.get(f"{PATH}/nope")) == (404, "admin_token_not_found")
+    assert refusal(api.get(f"{PATH}/a%20b")) == (400, "invalid_admin_token_id")
 
-    @pytest.fixture(autouse=True)
-    def restored(self, settings: Any) -> Any:
-        yield
-        services.seed_bootstrap(settings.CARACAL_ADMIN_TOKEN)
 
-    def works(self, token: str) -> bool:
-        return Api(token).get("/v1/zones?limit=1").status_code == 200
+def test_a_token_may_have_an_end(api: Api) -> None:
+    body = {"name": new_id(), "scope": "global", "ttl_seconds": 3600}
+    minted = made(api.post(PATH, body))
+    ends, begins = from_wire(minted["expires_at"]), from_wire(minted["created_at"])
+    assert ends - begins == timedelta(hours=1)
+    given = {"name": "y", "scope": "global", "expires_at": "2199-01-01T00:00:00Z"}
+    assert made(api.post(PATH, given))["expires_at"] == "2199-01-01T00:00:00.000Z"
+    listed = f"{PATH}?name={body['name']}"
+    [row] = api.get(f"{listed}&expired=false").json()
+    assert row["expires_at"] == minted["expires_at"]
+    AdminToken.objects.filter(id=minted["id"]).update(expires_at=Now())
+    assert [row["id"] for row in api.get(f"{listed}&expired=true").json()] == [
+        minted["id"]
+    ]
+    assert api.get(f"{listed}&expired=false").json() == []
 
-    def test_going_on_and_back_locks_nobody_out(self) -> None:
-        first, second = f"cat_{new_id()}", f"cat_{new_id()}"
-        for current, former in ((first, None), (second, first), (first, second)):
-            services.seed_bootstrap(current)
-            assert all(self.works(seed.plain) for seed in seeds_of(current))
-            if former:
-                assert not any(self.works(seed.plain) for seed in seeds_of(former))
 
-    def test_seeding_again_changes_nothing(self, settings: Any) -> None:
-        services.seed_bootstrap(settings.CARACAL_ADMIN_TOKEN)
-        live = AdminToken.objects.filter(created_by=BOOTSTRAP, revoked_at=None)
-        before = live.get()
-        services.seed_bootstrap(settings.CARACAL_ADMIN_TOKEN)
-        assert live.get() == before
+def test_a_token_without_an_end_has_no_member_for_it(api: Api) -> None:
+    minted = made(api.post(PATH, {"name": new_id(), "scope": "global"}))
+    assert "expires_at" not in minted
+    assert "expires_at" not in api.get(f"{PATH}/{minted['id']}").json()
+    [row] = api.get(f"{PATH}?name={minted['name']}&expired=false").json()
+    assert "expires_at" not in row
 
-    def test_a_start_brings_a_revoked_token_back(self, api: Api, settings: Any) -> None:
-        services.seed_bootstrap(settings.CARACAL_ADMIN_TOKEN)
-        live = AdminToken.objects.filter(created_by=BOOTSTRAP, revoked_at=None)
-        assert api.delete(f"{PATH}/{live.get().id}").status_code == 204
-        assert not self.works(settings.CARACAL_ADMIN_TOKEN)
-        services.seed_bootstrap(settings.CARACAL_ADMIN_TOKEN)
-        assert self.works(settings.CARACAL_ADMIN_TOKEN)
 
-    def test_a_minted_token_may_become_the_configured_one(self, api: Api) -> None:
-        zone = make_zone()
-        body = {"name": "x", "scope": "zone", "zone_id": zone.id}
-        minted = made(api.post(PATH, body))
-        services.seed_bootstrap(minted["token"])
-        assert self.works(minted["token"])
+@pytest.mark.parametrize(
+    ("members", "path"),
+    [
+        ({"expires_at": "2001-01-01T00:00:00Z"}, "expires_at"),
+        ({"expires_at": "tomorrow"}, "expires_at"),
+        ({"expires_at": "2199-01-01T00:00:00+02:00"}, "expires_at"),
+        ({"expires_at": 1}, "expires_at"),
+        ({"expires_at": None}, "expires_at"),
+        ({"ttl_seconds": 0}, "ttl_seconds"),
+        ({"ttl_seconds": "60"}, "ttl_seconds"),
+        ({"ttl_seconds": 10**9}, "ttl_seconds"),
+        ({"ttl_seconds": 60, "expires_at": "2199-01-01T00:00:00Z"}, "ttl_seconds"),
+        ({"reason": " "}, "reason"),
+    ],
+)
+def test_an_end_that_is_none_is_refused(
+    api: Api, members: dict[str, Any], path: str
+) -> None:
+    name = new_id()
+    answer = api.post(PATH, {"name": name, "scope": "global", **members})
+    assert refusal(answer) == (400, "invalid_admin_token_request")
+    issues = answer.json()["details"]["issues"]
+    assert [issue["path"] for issue in issues] == [[path]]
+    assert not AdminToken.objects.filter(name=name).exists()
 
-    def test_no_token_seeds_nothing(self) -> None:
-        before = AdminToken.objects.count()
-        services.seed_bootstrap("")
-        assert AdminToken.objects.count() == before
+
+def test_a_blank_name_is_refused_whoever_mints() -> None:
+    for name in ("", " ", "\ufeff\u2003"):
+        with pytest.raises(errors.InvalidAdminTokenRequest):
+            services.mint_admin_token(name, actor=ACTOR, scope="global")
+
+
+def test_minting_and_revoking_are_evidence(api: Api) -> None:
+    body = {"name": "x", "scope": "global", "capability": "read", "reason": "ci"}
+    minted = made(api.post(PATH, body))
+    api.delete(f"{PATH}/{minted['id']}")
+    events = AdminAuditEvent.objects.filter(entity_id=minted["id"])
+    born, ended = events.order_by("position")
+    assert told(born) == {
+        "event": "admin_token.minted",
+        "reason": "ci",
+        "changed_fields": ["capability", "name", "scope"],
+        "scope": "global",
+        "capability": "read",
+        "expires_at": None,
+    }
+    assert told(ended)["event"] == "admin_token.revoked"
+    assert told(ended)["reason"]
+    assert (born.entity_type, ended.entity_type) == ("admin-tokens",) * 2
+    assert minted["token"] not in str(told(born))
+
+
+def test_a_token_is_revoked_once_however_many_try(api: Api) -> None:
+    minted = services.mint_admin_token("x", actor=ACTOR, scope="global").row
+
+    def revoke() -> str:
+        try:
+            services.revoke_admin_token(minted.id, actor=ACTOR, reason="r")
+        except errors.AdminTokenNotFound as gone:
+            return gone.code
+        return "revoked"
+
+    with Threads(4) as threads:
+        started = [threads.start(revoke) for _ in range(4)]
+        outcomes = [start.result() for start in started]
+    assert sorted(outcomes) == ["admin_token_not_found"] * 3 + ["revoked"]
 
 
 def test_the_first_console_user_is_made_once() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.db.models import Model
 from django.http import HttpResponse
 from django.test import Client
@@ -62,30 +64,40 @@ def test_a_rotated_secret_is_shown_once_and_sending_again_makes_no_other(
     assert_gone(console, secret, asking.change(application), page)
 
 
-def test_a_minted_token_is_shown_once(console: Client) -> None:
+def token_of(secret: str) -> AdminToken:
+    """The token in force that the secret is."""
+    caller = services.find_caller(services.token_digest(secret))
+    assert caller is not None
+    return AdminToken.objects.get(pk=caller.actor.id)
+
+
+def test_a_minted_token_is_shown_once(console: Client, person: User) -> None:
     page = asking.url(AdminToken, "add")
     sent = {
         **asking.hidden(console.get(page)),
         "name": "ci",
         "scope": "global",
         "capability": "read",
+        "lifetime": "3600",
+        "reason": "for the build",
     }
     secret = secret_on(console.post(page, sent))
-    token = services.find_usable(secret)
-    assert token is not None
+    token = token_of(secret)
     assert token.capability == "read"
+    assert token.expires_at - token.created_at == timedelta(hours=1)
+    row = asking.last_audit(f"console:{person.pk}")
+    assert (row.entity_id, row.payload_json["reason"]) == (token.pk, "for the build")
     assert "open it anew for another" in asking.text(console.post(page, sent))
     assert_gone(console, secret, asking.change(token), asking.changelist(token))
 
 
 def test_a_token_of_a_zone_names_the_zone(console: Client, zone: Zone) -> None:
     page = asking.url(AdminToken, "add")
-    sent = {"name": "ci", "scope": "zone", "capability": "write"}
+    sent = {"name": "ci", "scope": "zone", "capability": "write", "reason": "r"}
     refused = asking.carry_out(console, page, **sent)
     assert "needs a zone" in asking.text(refused)
     secret = secret_on(asking.carry_out(console, page, **sent, zone=zone.pk))
-    token = services.find_usable(secret)
-    assert token is not None
+    token = token_of(secret)
     assert token.zone_id == zone.pk
 
 
