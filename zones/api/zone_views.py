@@ -19,7 +19,7 @@ from caracal_site.api.schema import described
 from caracal_site.api.views import ZoneScopedViewSet
 from caracal_site.errors import RateLimited
 from zones import errors, services
-from zones.api import listings, serializers, shapes
+from zones.api import hot, listings, serializers, shapes
 from zones.models import Application, Provider, Resource
 from zones.querysets import ResourceQuerySet
 
@@ -314,7 +314,8 @@ class ResourcesViewSet(InZoneViewSet):
         refusals=(404,),
     )
     def list(self, request: Request, zone_id: str) -> HttpResponseBase:
-        return self.listed(self.rows(), listings.RESOURCES)
+        page = hot.resources(request, zone_id=zone_id, actor=self.actor)
+        return page or self.listed(self.rows(), listings.RESOURCES)
 
     @described(
         "Create a resource",
