@@ -20,6 +20,7 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.urls import Resolver404, URLResolver, get_resolver
 
 from caracal_site.coordinator.endpoint import views_of
+from caracal_site.draining import drain
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -44,6 +45,8 @@ class LeanASGIHandler(ASGIHandler):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise ValueError(f"only HTTP is served here, not {scope['type']}")
+        if not drain.is_arranged:
+            drain.arrange()
         try:
             body, complete = await read_body(
                 receive, settings.COORDINATOR_BODY_LIMIT_BYTES

@@ -1,0 +1,108 @@
+"""A process that is told to stop is unready first, and serves what still comes."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import orjson
+import psutil
+import pytest
+from django.conf import settings
+from django.db import connection
+
+from caracal_site.supervisor import commands
+from caracal_site.tasks import worker_heartbeat
+from caracal_site.testing.installation import free_ports
+
+DRAIN_SECONDS = 2
+PATIENCE_SECONDS = 60
+
+
+class Server:
+    """One deployment in a process of its own, on the database of the tests."""
+
+    def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
+        self.process, self.port = process, port
+
+    def ask(self, path: str) -> tuple[int, dict[str, Any]]:
+        asking = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            asking.request("GET", path)
+            answer = asking.getresponse()
+            return answer.status, orjson.loads(answer.read())
+        finally:
+            asking.close()
+
+    def wait_until(self, path: str, status: int) -> dict[str, Any]:
+        given_up_at = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < given_up_at and self.process.poll() is None:
+            try:
+                answered, body = self.ask(path)
+            except (OSError, http.client.HTTPException):
+                continue
+            if answered == status:
+                return body
+        raise AssertionError(f"{path} never said {status}")
+
+
+def command_of(name: str, port: int) -> list[str]:
+    """The command line ``up`` starts the deployment with."""
+    addresses = SimpleNamespace(bind="127.0.0.1", api_port=port, coordinator_port=port)
+    directory = SimpleNamespace(beat_schedule=os.devnull)
+    installation: Any = SimpleNamespace(addresses=addresses, directory=directory)
+    return commands(installation)[name]
+
+
+@contextmanager
+def serving(name: str) -> Iterator[Server]:
+    (port,) = free_ports(1)
+    database = connection.settings_dict
+    host, number = database["HOST"] or "127.0.0.1", database["PORT"] or 5432
+    user = f"{database['USER']}:{database['PASSWORD']}".rstrip(":")
+    environment = {
+        **os.environ,
+        "DATABASE_URL": f"postgres://{user}@{host}:{number}/{database['NAME']}",
+        "API_READY_OUTBOX_DEAD_MAX": "1000000",
+        "READY_RATE_LIMIT_PER_MIN": "0",
+        "SHUTDOWN_DRAIN_MS": str(DRAIN_SECONDS * 1000),
+        "CARACAL_MODE": "dev",
+    }
+    process = subprocess.Popen(
+        command_of(name, port), env=environment, cwd=settings.BASE_DIR
+    )
+    try:
+        yield Server(process, port)
+    finally:
+        if process.poll() is None:
+            for child in psutil.Process(process.pid).children():
+                child.kill()
+            process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("name", ["api", "coordinator"])
+def test_what_is_told_to_stop_is_unready_and_then_gone(name: str) -> None:
+    worker_heartbeat()
+    with serving(name) as server:
+        server.wait_until("/ready", 200)
+        begun = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        # A supervisor may tell the whole group, and the parent its child once more.
+        for child in psutil.Process(server.process.pid).children():
+            child.send_signal(signal.SIGTERM)
+        body = server.wait_until("/ready", 503)
+        assert (body["error"], body["draining"]) == ("draining", True)
+        assert server.ask("/health") == (200, {"ok": True})
+        server.process.wait(PATIENCE_SECONDS)
+        took = time.monotonic() - begun
+        assert DRAIN_SECONDS <= took < DRAIN_SECONDS + 8
+        with pytest.raises(OSError):  # noqa: PT011 - refused, in whatever words
+            server.ask("/health")
