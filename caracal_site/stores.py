@@ -12,15 +12,15 @@ from redis.retry import Retry
 TIMEOUT_SECONDS = 5.0
 
 
-@cache
 def redis_client() -> redis.Redis:
     """The process's client; a command takes at most ``TIMEOUT_SECONDS`` or raises
     RedisError."""
     return connect(settings.REDIS_URL)
 
 
+@cache
 def connect(url: str) -> redis.Redis:
-    """A client of the Redis at ``url`` with the same bounds."""
+    """The process's client of the Redis at ``url``, with the same bounds."""
     return redis.Redis.from_url(
         url,
         socket_timeout=TIMEOUT_SECONDS,

@@ -44,6 +44,7 @@ def management_api(get_response: View) -> View:
             response = _answer(request, match)
         else:
             response = get_response(request)
+        response.headers.setdefault("Cache-Control", "no-store")
         if not response.get("Content-Type", "").startswith("text/html"):
             _protect(request, response)
         metrics.observe_api(
@@ -68,7 +69,6 @@ def _answer(request: HttpRequest, match: ResolverMatch) -> HttpResponse:
 def _protect(request: HttpRequest, response: HttpResponse) -> None:
     for name, value in HEADERS.items():
         response.headers[name] = value
-    response.headers.setdefault("Cache-Control", "no-store")
     if settings.SECURE_HSTS_SECONDS and request.is_secure():
         response["Strict-Transport-Security"] = (
             f"max-age={settings.SECURE_HSTS_SECONDS}"

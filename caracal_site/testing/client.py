@@ -45,9 +45,9 @@ class Background:
     def forget_redis(self) -> None:
         """Closes what is connected to Redis; the next use opens new connections."""
         self.run(_forget_redis())
-        for client in (rates._sync_client, stores.redis_client):
-            client().close()
-            client.cache_clear()
+        rates._sync_client().close()
+        rates._sync_client.cache_clear()
+        stores.redis_client().close()
         rates._paused_until = 0.0
 
     def stop(self) -> None:

@@ -13,7 +13,7 @@ from django.http import HttpResponse
 from django.test import RequestFactory
 
 from audit.models import OutboxEvent
-from caracal_site import facts, health, log_counts, operations, stores
+from caracal_site import facts, health, log_counts, operations
 from caracal_site.api import operations as views
 from caracal_site.bounded import SharedRun
 from caracal_site.ids import new_id
@@ -31,11 +31,8 @@ def is_up(settings: Any) -> None:
 
 
 @pytest.fixture
-def redis_is_away(settings: Any) -> Iterator[None]:
-    stores.redis_client.cache_clear()
+def redis_is_away(settings: Any) -> None:
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
-    yield
-    stores.redis_client.cache_clear()
 
 
 @pytest.fixture(autouse=True)

@@ -232,7 +232,7 @@ def test_a_page_s_forms_change_things_in_the_person_s_name(
     assert provider.archived_at is not None
     rows = AdminAuditEvent.objects.in_zone(zone.id).filter(entity_id=provider.id)
     assert {row.actor_name for row in rows} == {superuser.username}
-    assert len(rows) == 3
+    assert sorted(row.status_code for row in rows) == [200, 201, 204, 412]
 
 
 def test_forms_begin_with_what_is_there_or_needed(page: Client, zone: Zone) -> None:
