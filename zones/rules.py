@@ -32,7 +32,6 @@ SCOPE = re.compile(r"[^\s\x00-\x1f\x7f]{1,200}\Z")
 HOST = re.compile(r"[\w-]+(?:\.[\w-]+)*\.?\Z")
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 # A random secret of this length has many more; people's patterns have fewer.
-MIN_DISTINCT = 10
 
 
 def is_reserved(text: str, prefix: str) -> bool:
@@ -70,13 +69,6 @@ def zone_slug_of(name: str, *, may_be_reserved: bool) -> str:
 def candidates(base: str) -> list[str]:
     """``base``, ``base-2`` up to ``base-999``."""
     return [base, *(f"{base}-{n}" for n in range(2, LAST_SUFFIX + 1))]
-
-
-def secret_fault(secret: str) -> str | None:
-    """Why a secret somebody chose cannot be a client secret, or None."""
-    if len(set(secret)) < MIN_DISTINCT:
-        return f"expected at least {MIN_DISTINCT} different characters; use random ones"
-    return None
 
 
 def provider_identifier(given: str) -> str:

@@ -18,7 +18,7 @@ from caracal_site import actors, database, sealing
 from caracal_site.actors import Actor
 from caracal_site.api.permissions import authorise
 from caracal_site.database import refused
-from caracal_site.errors import Issue, NoFields, ZoneNotFound
+from caracal_site.errors import NoFields, ZoneNotFound
 from caracal_site.ids import new_id
 from caracal_site.jobs import OUTAGES
 from caracal_site.preconditions import UNCONDITIONAL, Precondition
@@ -117,8 +117,7 @@ def change_application(
     ``CLIENT_SECRET_OVERLAP_SECONDS``.
 
     Raises NoFields, ReservedNamespace, ApplicationNotFound, PreconditionFailed, an
-    error about traits, InvalidApplication for a weak secret, ApplicationExpired or
-    ApplicationNameTaken.
+    error about traits, ApplicationExpired or ApplicationNameTaken.
     """
     authorise(actor, zone_id=zone_id, writes=True)
     if not changes:
@@ -134,7 +133,6 @@ def change_application(
         _refuse_managed_name(zone_id, changes["name"])
     if "client_secret" in changes:
         chosen = columns.pop("client_secret")
-        _refuse_weak(chosen)
         columns |= _replaced_secret(application, chosen, _default_overlap())
     with refused(NAME_KEY, errors.ApplicationNameTaken):
         _update(application, columns)
@@ -381,12 +379,6 @@ def _replaced_secret(application: Any, secret: str, overlap: int) -> dict[str, A
         else None,
         "secret_rotated_at": Now(),
     }
-
-
-def _refuse_weak(secret: str) -> None:
-    fault = rules.secret_fault(secret)
-    if fault:
-        raise errors.InvalidApplication([Issue(("client_secret",), fault)])
 
 
 def _refuse_managed_name(zone_id: str, name: str) -> None:
