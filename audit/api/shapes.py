@@ -61,6 +61,12 @@ def change(row: Row) -> Row:
     return shown
 
 
+def changed_fields(row: Row) -> str:
+    """The names of what was given, of a row as it goes out: one cell of a file."""
+    payload = row["payload_json"] or {}
+    return " ".join(payload.get("changed_fields") or ())
+
+
 def rows_of(rows: list[Row], cursor: str | None) -> Row:
     """The body of a list of evidence."""
     return {"rows": rows, "next_cursor": cursor}

@@ -28,6 +28,7 @@ CHANGES = Listing(
     columns=shapes.CHANGE,
     shown=shapes.CHANGE_MEMBERS,
     shape=shapes.change,
+    derived={"changed_fields": shapes.changed_fields},
     orders={"occurred_at": "occurred_at"},
     filterset=AdminAuditFilter,
     envelope=shapes.rows_of,

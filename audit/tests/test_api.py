@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import orjson
 import pytest
 
 from audit import seals
@@ -169,6 +170,43 @@ def test_changes_are_listed_with_their_place_in_the_chain(api: Api, zone: Zone) 
     }
     assert (row["chain_seq"], row["signed"]) == (str(len(before)), True)
     assert row["payload_json"]["event"] == "test.happened"
+
+
+def test_a_file_of_changes_has_the_fields_asked_for(api: Api, zone: Zone) -> None:
+    applications = f"/v1/zones/{zone.id}/applications"
+    made = {"name": "one", "registration_method": "managed"}
+    application = api.post(applications, made).json()["id"]
+    changed = {"name": "uno", "client_secret": "s" * 32}
+    assert api.patch(f"{applications}/{application}", changed).status_code == 200
+    path = f"/v1/zones/{zone.id}/admin-audit?format=csv"
+    answer = api.get(
+        f"{path}&fields=method,status_code,changed_fields&entity_id={application}"
+    )
+    lines = b"".join(answer.streaming_content).decode().splitlines()
+    assert lines == [
+        "method,status_code,changed_fields",
+        "PATCH,200,name",
+        "POST,201,name registration_method",
+    ]
+    line = api.get(f"{path.replace('csv', 'ndjson')}&fields=changed_fields,method")
+    first = orjson.loads(b"".join(line.streaming_content).splitlines()[-1])
+    assert list(first) == ["changed_fields", "method"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "format=csv&fields=secret",
+        "format=csv&fields=method,method",
+        "format=csv&fields=",
+        "format=csv&fields=method,",
+        "fields=method",
+    ],
+)
+def test_fields_that_no_file_has_are_refused(api: Api, zone: Zone, query: str) -> None:
+    answer = api.get(f"/v1/zones/{zone.id}/admin-audit?{query}")
+    assert answer.status_code == 400
+    assert answer.json()["error"] == "invalid_query"
 
 
 def test_changes_are_narrowed(api: Api, zone: Zone) -> None:

@@ -7,7 +7,7 @@ under inserts, however deep. Pages and exports read it in the same way.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -26,6 +26,7 @@ MAX_LIMIT = 500
 PAGING = frozenset({"limit", "cursor"})
 ORDERING = "ordering"
 FORMAT = "format"
+FIELDS = "fields"
 ARCHIVED = "archived"
 
 
@@ -38,7 +39,8 @@ class Listing:
     """What a list of the API is.
 
     ``columns`` are read, ``shape`` makes of a row what goes out, and ``shown`` names
-    its members where they are others. ``orders`` are the words it can be ordered by
+    its members where they are others; ``derived`` are members that only files have,
+    when they are asked for by name. ``orders`` are the words it can be ordered by
     and their columns, which are never null; it is ordered by the first, descending,
     unless asked otherwise, and by id among equals. The column ``id`` stands for
     creation in tables too busy for an index on the time. ``envelope`` puts a page and
@@ -52,6 +54,7 @@ class Listing:
     filterset: type[django_filters.FilterSet]
     shown: tuple[str, ...] = ()
     shape: Callable[[Row], Row] = as_it_is
+    derived: Mapping[str, Callable[[Row], Any]] = field(default_factory=dict)
     envelope: Callable[[list[Row], str | None], Any] | None = None
     default_limit: int = DEFAULT_LIMIT
     max_limit: int = MAX_LIMIT
@@ -124,6 +127,7 @@ class Question:
     ordering: str | None
     limit: int | None
     cursor: str | None
+    fields: tuple[str, ...] = ()
 
     def rows(self, rows: QuerySet[Any]) -> QuerySet[Any]:
         """``rows`` as asked for: filtered, in order, the columns as dictionaries."""
@@ -135,11 +139,18 @@ class Question:
         """What goes out of a row that was read."""
         if self.order.column not in self.listing.columns:
             row = {key: row[key] for key in row if key != self.order.column}
-        return self.listing.shape(row)
+        shaped = self.listing.shape(row)
+        if not self.fields:
+            return shaped
+        derived = self.listing.derived
+        return {
+            name: derived[name](shaped) if name in derived else shaped[name]
+            for name in self.fields
+        }
 
     @property
     def members(self) -> tuple[str, ...]:
-        return (*self.listing.members, *self._told_archived)
+        return self.fields or (*self.listing.members, *self._told_archived)
 
     @property
     def _told_archived(self) -> tuple[str, ...]:
@@ -149,7 +160,12 @@ class Question:
     @property
     def asked(self) -> dict[str, str]:
         """Filters and order as the query has them."""
-        return {**self.filters, **({ORDERING: self.ordering} if self.ordering else {})}
+        asked = dict(self.filters)
+        if self.ordering:
+            asked[ORDERING] = self.ordering
+        if self.fields:
+            asked[FIELDS] = ",".join(self.fields)
+        return asked
 
     @property
     def bound_to(self) -> str:
@@ -159,7 +175,7 @@ class Question:
 def question(listing: Listing, *, path: str, query: QueryDict) -> Question:
     """What a query asks. Raises InvalidQuery for an unknown, repeated or empty
     parameter, so that a mistyped filter never shows everything."""
-    values = plain_query(query, PAGING | {ORDERING, FORMAT} | listing.filters)
+    values = plain_query(query, PAGING | {ORDERING, FORMAT, FIELDS} | listing.filters)
     default = listing.orderings[0]
     ordering = values.get(ORDERING, default)
     if ordering not in listing.orderings:
@@ -175,7 +191,17 @@ def question(listing: Listing, *, path: str, query: QueryDict) -> Question:
         None if ordering == default else ordering,
         None if limit is None else page_limit(limit, maximum=listing.max_limit),
         values.get("cursor"),
+        chosen_fields(listing, values[FIELDS]) if FIELDS in values else (),
     )
+
+
+def chosen_fields(listing: Listing, text: str) -> tuple[str, ...]:
+    """The members a file is to have, in the order named. Raises InvalidQuery."""
+    names = tuple(text.split(","))
+    known = (*listing.members, *listing.derived)
+    if len(set(names)) < len(names) or set(names) - set(known):
+        raise InvalidQuery(f"fields must be different ones of {', '.join(known)}.")
+    return names
 
 
 def plain_query(query: QueryDict, known: frozenset[str]) -> dict[str, str]:

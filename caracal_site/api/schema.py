@@ -194,6 +194,12 @@ def _common_parameters(listing: Listing) -> list[OpenApiParameter]:
             " is recorded in the audit trail. A file that broke off says so in its last"
             " line.",
         ),
+        OpenApiParameter(
+            "fields",
+            OpenApiTypes.STR,
+            description="The members a file is to have, divided by commas: different"
+            f" ones of {', '.join((*listing.members, *listing.derived))}.",
+        ),
     ]
 
 

@@ -147,6 +147,8 @@ class ApiViewSet(ViewSet):
             is_head = request.method == "HEAD"
             record = partial(self._record_export, asked, form)
             return export(asked, rows, form, is_head=is_head, record=record)
+        if asked.fields:
+            raise InvalidQuery("fields are chosen for files: add format=csv or ndjson.")
         page = read_page(asked, rows)
         if listing.envelope is not None:
             return Response(listing.envelope(page.rows, page.cursor))
