@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 import orjson
 import psutil
@@ -64,12 +65,12 @@ def command_of(name: str, port: int) -> list[str]:
 @contextmanager
 def serving(name: str) -> Iterator[Server]:
     (port,) = free_ports(1)
-    database = connection.settings_dict
-    host, number = database["HOST"] or "127.0.0.1", database["PORT"] or 5432
-    user = f"{database['USER']}:{database['PASSWORD']}".rstrip(":")
+    # The server of the settings, wherever it listens; the database of the tests.
+    url = urlsplit(settings.DATABASE_URL)
+    database = quote(connection.settings_dict["NAME"])
     environment = {
         **os.environ,
-        "DATABASE_URL": f"postgres://{user}@{host}:{number}/{database['NAME']}",
+        "DATABASE_URL": url._replace(path=f"/{database}").geturl(),
         "API_READY_OUTBOX_DEAD_MAX": "1000000",
         "READY_RATE_LIMIT_PER_MIN": "0",
         "SHUTDOWN_DRAIN_MS": str(DRAIN_SECONDS * 1000),
