@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -31,6 +33,9 @@ RETRYABLE = {"40001", "40P01"}  # serialization failure, deadlock
 UNAVAILABLE = ("08", "53", "57", "58")
 BAD_TEXT = {"22021", "22P05"}  # NUL and unencodable characters
 ATTEMPTS = 3
+# How long the victim of a deadlock lets the other go first: started at once, it may
+# take its first lock again before the survivor has woken up to take it.
+YIELDED_S = (0.01, 0.03)
 
 
 class Changed(Exception):
@@ -100,6 +105,7 @@ def retried(attempt: Callable[[], T]) -> T:
         except OperationalError as error:
             if last or sqlstate(error) not in RETRYABLE:
                 raise
+            time.sleep(random.uniform(*YIELDED_S))  # noqa: S311 - spreads, not secret
         except Changed:
             if last:
                 raise LockTimeout from None

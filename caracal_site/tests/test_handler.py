@@ -181,8 +181,7 @@ def test_whoever_falls_to_a_deadlock_runs_again(zone: Zone) -> None:
         ]
         for call in calls:
             call.result()
-    # One of the two fell, or both when both were looked at in the same moment.
-    assert len(attempts) in (3, 4)
+    assert len(attempts) > 2, "neither fell"
 
 
 def test_a_deadlock_that_never_ends_is_told_as_busy() -> None:
