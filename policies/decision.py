@@ -3,6 +3,9 @@
 ``decide`` is the only place that answers, for token requests and for simulations
 alike. A ``DecisionRequest`` carries every fact a rule may look at, so deciding reads
 nothing else. Deny is the default.
+
+With an active policy set the contract decides over the set's documents
+(``engine.py``, ``contract.rego``); without one an owner may bootstrap, nothing else.
 """
 
 from __future__ import annotations
@@ -13,8 +16,10 @@ from typing import Any, Literal
 
 from django.conf import settings
 
-SCHEMA_VERSION = "2026-05-20"
-COMPLETE = "complete"
+from policies import engine, inputs
+from policies.documents import Compiled
+from policies.engine import COMPLETE
+
 NO_RULE_MATCHED: Mapping[str, Any] = {"reason": "no_rule_matched"}
 BOOTSTRAP: Mapping[str, Any] = {"policy": "caracal-bootstrap"}
 
@@ -80,7 +85,37 @@ class Decision:
         return self.decision == "allow" and self.evaluation_status == COMPLETE
 
 
-def decide(request: DecisionRequest) -> Decision:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActiveSet:
+    """The policy-set version that a zone decides by, compiled (``documents.py``)."""
+
+    policy_set_id: str
+    version_id: str
+    manifest_sha256: str
+    compiled: Compiled
+
+
+def decide(request: DecisionRequest, active: ActiveSet | None = None) -> Decision:
+    """The decision by the ``active`` set of the zone, or by none."""
+    if active is None:
+        return _without_policies(request)
+    result = engine.evaluate(
+        active.compiled,
+        inputs.document(request),
+        lifecycle_scope=settings.AGENT_COORDINATOR_SCOPE,
+    )
+    return Decision(
+        decision=result.decision,
+        evaluation_status=result.evaluation_status,
+        determining_policies=result.determining_policies,
+        diagnostics=result.diagnostics,
+        policy_set_id=active.policy_set_id,
+        policy_set_version_id=active.version_id,
+        manifest_sha256=active.manifest_sha256,
+    )
+
+
+def _without_policies(request: DecisionRequest) -> Decision:
     """Allows an application exactly the lifecycle scope on a resource it owns, as
     itself: without agent session, delegation edge or subject."""
     if _owns(request) and _is_bootstrap(request):
