@@ -114,6 +114,7 @@ API: list[tuple[str, str, ApiGuard]] = [
     ("POST", "/v1/admin-tokens", ApiGuard.GLOBAL_WRITE),
     ("GET", "/v1/admin-tokens/{id}", ApiGuard.GLOBAL_READ),
     ("DELETE", "/v1/admin-tokens/{id}", ApiGuard.GLOBAL_WRITE),
+    ("POST", "/v1/policies/validate", ApiGuard.COMMON),
     ("GET", "/v1/policy-templates", ApiGuard.COMMON),
     ("GET", "/v1/zones", ApiGuard.GLOBAL_READ),
     ("POST", "/v1/zones", ApiGuard.GLOBAL_WRITE),
