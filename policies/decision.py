@@ -10,6 +10,7 @@ With an active policy set the contract decides over the set's documents
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -19,6 +20,8 @@ from django.conf import settings
 from policies import engine, inputs
 from policies.documents import Compiled
 from policies.engine import COMPLETE
+
+log = logging.getLogger(__name__)
 
 NO_RULE_MATCHED: Mapping[str, Any] = {"reason": "no_rule_matched"}
 BOOTSTRAP: Mapping[str, Any] = {"policy": "caracal-bootstrap"}
@@ -104,6 +107,8 @@ def decide(request: DecisionRequest, active: ActiveSet | None = None) -> Decisio
         inputs.document(request),
         lifecycle_scope=settings.AGENT_COORDINATOR_SCOPE,
     )
+    if result.evaluation_status != COMPLETE:
+        log.error("no decision by policy set version %s: %s", active.version_id, result)
     return Decision(
         decision=result.decision,
         evaluation_status=result.evaluation_status,

@@ -176,7 +176,8 @@ class Cache:
         return len(self._kept)
 
 
-CACHE = Cache(entries=512, characters=16_000_000)
+# In memory a version takes some seven times its characters.
+CACHE = Cache(entries=512, characters=8_000_000)
 
 
 def compiled(version_id: str, load: Callable[[], Mapping[str, Any]]) -> Compiled:

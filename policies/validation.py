@@ -25,6 +25,7 @@ __all__ = ["Issue", "Preview", "Report", "validate", "validate_set"]
 MAX_SET_CHARACTERS = 4 * source.MAX_CHARACTERS
 SECONDS_PER_TEXT = 2.0
 REPORTS_KEPT = 64
+CHARACTERS_KEPT = 65_536
 
 _LIMITS = {
     sandbox.TimeExceeded: (
@@ -73,14 +74,15 @@ def _report(names: list[str], texts: list[str], *, alone: bool) -> Report:
     known = _kept.get(key)
     if known is not None:
         return known
-    longest = max(1, -(-sum(map(len, texts)) // source.MAX_CHARACTERS))
-    seconds = SECONDS_PER_TEXT * longest
+    characters = sum(map(len, texts))
+    seconds = SECONDS_PER_TEXT * max(1, -(-characters // source.MAX_CHARACTERS))
     try:
         report = sandbox.run(names, texts, alone=alone, seconds=seconds)
     except sandbox.LimitExceeded as limit:
         code, message = _LIMITS[type(limit)]
         return _refusal(code, message, _HINT)
-    _kept.put(key, report)
+    if characters <= CHARACTERS_KEPT:
+        _kept.put(key, report)
     return report
 
 
@@ -99,7 +101,7 @@ def _fingerprint(names: list[str], texts: list[str], *, alone: bool) -> bytes:
 
 class _Kept:
     """The last reports: the same text always gets the same, so saving, activating and
-    going back to a version examine it once. Limits that were met are not kept."""
+    going back to a version examine it once. Long texts and met limits are not kept."""
 
     def __init__(self) -> None:
         self._reports: OrderedDict[bytes, Report] = OrderedDict()

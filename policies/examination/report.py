@@ -33,7 +33,9 @@ class Issue(msgspec.Struct, frozen=True, kw_only=True):
         place = f"line {self.line}, column {self.column}" if self.line else ""
         where = ", ".join(part for part in (self.document, place) if part)
         said = f"{where}: {self.message}" if where else self.message
-        return f"{said[0].upper()}{said[1:]}. {self.hint}".rstrip()
+        if not self.document:
+            said = f"{said[0].upper()}{said[1:]}"
+        return f"{said}. {self.hint}".rstrip()
 
 
 class Preview(msgspec.Struct, frozen=True, kw_only=True):

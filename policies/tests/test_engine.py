@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -180,30 +182,38 @@ def test_large_numbers_are_no_reason_to_fail() -> None:
     assert decided(DATA, bootstrap(context=claims)).decision == "allow"
 
 
-def test_an_active_set_decides_and_is_named_in_the_decision() -> None:
-    active = ActiveSet(
+def active(data: Mapping[str, Any]) -> ActiveSet:
+    return ActiveSet(
         policy_set_id="set",
         version_id="version",
         manifest_sha256="sha",
-        compiled=Compiled(DATA),
+        compiled=Compiled(data),
     )
-    request = DecisionRequest(
+
+
+def question(*scopes: str) -> DecisionRequest:
+    """The application of the examples, as itself."""
+    return DecisionRequest(
         principal=Principal(
-            id=BILLING,
-            zone_id="zone-a",
-            registration_method="managed",
-            agent_session_id="as-1",
-            labels=("clerk",),
+            id=BILLING, zone_id="zone-a", registration_method="managed"
         ),
         resource=ResourceFacts(
-            id="r", identifier=INVOICES, scopes=(LIFECYCLE, ISSUE), owner_id=None
+            id="r", identifier=INVOICES, scopes=scopes, owner_id=None
         ),
-        requested_scopes=(ISSUE,),
+        requested_scopes=scopes,
         trace_id="req-1",
+    )
+
+
+def test_an_active_set_decides_and_is_named_in_the_decision() -> None:
+    alone = question(ISSUE)
+    request = replace(
+        alone,
+        principal=replace(alone.principal, agent_session_id="as-1", labels=("clerk",)),
         delegation_edge_id="edge-1",
         delegation_edge=edge(),
     )
-    decision = decide(request, active)
+    decision = decide(request, active(DATA))
     assert decision.is_allowed
     assert decision.determining_policies == ({"policy": "caracal-billing-mint"},)
     named = (decision.policy_set_id, decision.policy_set_version_id)
@@ -211,24 +221,20 @@ def test_an_active_set_decides_and_is_named_in_the_decision() -> None:
     assert not decide(request).is_allowed
 
 
+def test_a_failed_evaluation_allows_nothing_and_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    broken = {**DATA, "app_ids": {"billing": BILLING, "alias": BILLING}}
+    decision = decide(question(LIFECYCLE), active(broken))
+    assert not decision.is_allowed
+    assert decision.evaluation_status == "policy_eval_failed"
+    assert decision.policy_set_version_id == "version"
+    assert "no decision by policy set version version" in caplog.text
+
+
 def test_the_platform_decides_by_its_own_name_of_the_lifecycle_scope(
     settings: Any,
 ) -> None:
     settings.AGENT_COORDINATOR_SCOPE = "agents"
-    active = ActiveSet(
-        policy_set_id="set",
-        version_id="version",
-        manifest_sha256="sha",
-        compiled=Compiled(DATA),
-    )
-    request = DecisionRequest(
-        principal=Principal(
-            id=BILLING, zone_id="zone-a", registration_method="managed"
-        ),
-        resource=ResourceFacts(
-            id="r", identifier=INVOICES, scopes=("agents",), owner_id=None
-        ),
-        requested_scopes=("agents",),
-        trace_id="req-1",
-    )
-    assert decide(request, active).is_allowed
+    assert decide(question("agents"), active(DATA)).is_allowed
+    assert not decide(question(LIFECYCLE), active(DATA)).is_allowed

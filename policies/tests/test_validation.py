@@ -319,7 +319,7 @@ def test_a_set_is_refused_for_the_text_that_is_wrong() -> None:
         ("bad", "missing_package_declaration"),
         ("worse", "data_document_must_define_data"),
     ]
-    assert str(report.issues[0]).startswith("Bad, line 1, column 1: there is no")
+    assert str(report.issues[0]).startswith("bad, line 1, column 1: there is no")
 
 
 def test_a_set_may_not_be_boundless() -> None:
