@@ -101,7 +101,7 @@ def _answered(
         return disclosure.page(request, done.disclosure, {**context, **about})
     tell = messages.success if done.is_good else messages.warning
     tell(request, done.sentence)
-    return HttpResponseRedirect(back)
+    return HttpResponseRedirect(done.url or back)
 
 
 def _back(model_admin: ConsoleAdmin, rows: Sequence[Model], bulk: bool) -> str:

@@ -67,11 +67,12 @@ class Impact:
 @dataclass(frozen=True, slots=True)
 class Done:
     """What was done, in a sentence, and the secret it made, if any. What was only
-    found out may be no good news."""
+    found out may be no good news. ``url`` leads on when the row is no more."""
 
     sentence: str
     disclosure: Disclosure | None = field(default=None, repr=False)
     is_good: bool = True
+    url: str = ""
 
 
 class GestureForm(forms.Form):

@@ -59,6 +59,31 @@ class Links:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Text of a program with its line numbers, and remarks below the lines they are
+    about (line 0: above all of them)."""
+
+    template: ClassVar[str] = "console/panels/source.html"
+
+    title: str
+    text: str
+    remarks: Sequence[tuple[int, str]] = ()
+    note: Cell = ""
+
+    @property
+    def lines(self) -> list[tuple[int, str, list[str]]]:
+        """(number, line, its remarks) of every line, and of line 0 if it has any."""
+        numbered = list(enumerate(self.text.splitlines(), 1))
+        known = {number for number, _ in numbered}
+        about: dict[int, list[str]] = {}
+        for number, remark in self.remarks:
+            about.setdefault(number if number in known else 0, []).append(remark)
+        if 0 in about:
+            numbered.insert(0, (0, ""))
+        return [(number, line, about.get(number, [])) for number, line in numbered]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
     """Entries of the audit timeline; ``more`` leads to all of them."""
 
@@ -69,4 +94,4 @@ class Story:
     more: Cell = ""
 
 
-Panel = Table | Facts | Pictures | Links | Story
+Panel = Table | Facts | Pictures | Links | Source | Story
