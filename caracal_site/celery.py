@@ -50,6 +50,10 @@ app.conf.beat_schedule = {
         "task": "zones.tasks.keep_configured_tokens",
         "schedule": max(1.0, settings.BOOTSTRAP_TOKEN_OVERLAP_SECONDS / 4),
     },
+    "chase-evaluators": {
+        "task": "policies.tasks.chase_evaluators",
+        "schedule": 10.0,
+    },
     "archive-expired-applications": {
         "task": "zones.tasks.archive_expired_applications",
         "schedule": 60.0,

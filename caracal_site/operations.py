@@ -20,6 +20,7 @@ TTL_SWEEPER = "expire-agents"
 LEASE_SWEEPER = "suspend-agent-services"
 RETENTION_CLEANER = "expire-edges"
 EDGE_PRUNER = "prune-edges"
+EVALUATOR_CHASER = "chase-evaluators"
 OUTBOX_PRUNER = "prune-outbox"
 
 
@@ -97,6 +98,11 @@ class _Installation(Collector):
         if self.read is not None:
             yield from _evidence(self.read)
             yield from _jobs(self.read)
+            yield _gauge(
+                "caracal_policy_stragglers",
+                "Policies in force that a process has not loaded.",
+                self.read.job(EVALUATOR_CHASER).backlog,
+            )
 
 
 def _gauge(name: str, help_text: str, value: float) -> GaugeMetricFamily:

@@ -11,7 +11,13 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
 SCHEMA = "public"
-APPEND_ONLY_TABLES = ("admin_audit_events", "audit_events")
+APPEND_ONLY_TABLES = (
+    "admin_audit_events",
+    "audit_events",
+    "policy_versions",
+    "policy_set_versions",
+    "policy_set_members",
+)
 # Written once by the sealing job, long after the record itself.
 SEAL_COLUMNS = (
     "chain_seq",

@@ -261,7 +261,8 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
-        "RegistrationMethodEnum": "zones.models.RegistrationMethod"
+        "RegistrationMethodEnum": "zones.models.RegistrationMethod",
+        "PolicyDecisionEnum": [("allow", "allow"), ("deny", "deny")],
     },
     # The API of programs; people's sessions are the browsable pages' own affair.
     "AUTHENTICATION_WHITELIST": ["zones.api.authentication.AdminTokenAuthentication"],
@@ -312,6 +313,8 @@ REFUSAL_RECORDER = "audit.refusals.record"
 EXPORT_RECORDER = "audit.services.record_export"
 # A module with failed(door, error, username), signed_in(actor), signed_out(actor).
 AUTHENTICATION_RECORDER = "audit.authentication"
+# Functions that start what runs beside the requests of a coordinator process.
+COORDINATOR_COMPANIONS = ["policies.watching.start"]
 COORDINATOR_BODY_LIMIT_BYTES = env.int(
     "COORDINATOR_BODY_LIMIT_BYTES", default=1_048_576
 )
@@ -327,6 +330,10 @@ IDEMPOTENCY_RETENTION_HOURS = env.int("IDEMPOTENCY_RETENTION_HOURS", default=24)
 SHUTDOWN_GRACE_MS = env.int("SHUTDOWN_GRACE_MS", default=15_000)
 # How long a process that was told to stop serves on, unready.
 SHUTDOWN_DRAIN_MS = env.int("SHUTDOWN_DRAIN_MS", default=1_000)
+
+# --- policies -------------------------------------------------------------------
+
+OPA_POLL_SECONDS = env.int("OPA_POLL_SECONDS", default=2)
 
 # --- tokens ----------------------------------------------------------------------
 

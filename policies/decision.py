@@ -102,9 +102,14 @@ def decide(request: DecisionRequest, active: ActiveSet | None = None) -> Decisio
     """The decision by the ``active`` set of the zone, or by none."""
     if active is None:
         return _without_policies(request)
+    return decide_input(inputs.document(request), active)
+
+
+def decide_input(document: Mapping[str, Any], active: ActiveSet) -> Decision:
+    """``decide`` for a request written as an input document (``inputs.py``)."""
     result = engine.evaluate(
         active.compiled,
-        inputs.document(request),
+        document,
         lifecycle_scope=settings.AGENT_COORDINATOR_SCOPE,
     )
     if result.evaluation_status != COMPLETE:

@@ -61,6 +61,13 @@ class TokenServiceUnavailable(RetryLater):
     status = 503
 
 
+class PolicyEvaluationFailed(RetryLater):
+    """The zone's policies could not be evaluated; no token was issued."""
+
+    code = "policy_eval_failed"
+    status = 503
+
+
 class ZoneIdMissing(CaracalError):
     """The query must name the zone: ?zone_id=<id>."""
 

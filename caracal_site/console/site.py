@@ -16,7 +16,7 @@ from caracal_site import context, rates
 from caracal_site.console import display, overview, refusals, sign_ins, timeline
 from caracal_site.errors import RateLimited
 
-SECTIONS = ("Tenants", "Authority", "Evidence", "Platform")
+SECTIONS = ("Tenants", "Policies", "Authority", "Evidence", "Platform")
 LATEST = 8
 SIGN_INS_PER_MINUTE = 10
 

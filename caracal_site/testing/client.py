@@ -18,12 +18,14 @@ from django.conf import settings
 from django.db import connection
 
 from caracal_site import rates, stores
-from caracal_site.asgi import application
+from caracal_site.coordinator.handler import LeanASGIHandler
 from caracal_site.coordinator.threads import in_db
 from caracal_site.ids import new_id
 
 T = TypeVar("T")
 PATIENCE_SECONDS = 60
+# Not the one of caracal_site.asgi, beside which companions run.
+application = LeanASGIHandler()
 
 
 class Background:

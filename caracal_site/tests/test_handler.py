@@ -12,11 +12,10 @@ from django.db import OperationalError, connection, transaction
 from django.http import HttpResponse, StreamingHttpResponse
 
 from caracal_site import context, database
-from caracal_site.asgi import application
 from caracal_site.coordinator import handler
 from caracal_site.coordinator.threads import in_db
 from caracal_site.errors import LockTimeout
-from caracal_site.testing.client import Background
+from caracal_site.testing.client import Background, application
 from caracal_site.testing.races import Threads
 from zones.models import Zone
 

@@ -18,11 +18,13 @@ from django.urls import get_resolver
 from audit.models import AdminAuditEvent
 from caracal_site.api.exports import BATCH, FORMULA
 from caracal_site.api.pagination import Listing
+from caracal_site.console.tests.populating import governed
 from caracal_site.ids import new_id
 from caracal_site.testing.api import Api, refusal
 from caracal_site.testing.races import Threads
 from caracal_site.testing.world import World
 from caracal_site.tests.test_permissions import leaves
+from policies.models import PolicySet
 from zones import services
 from zones.models import Application, Provider, Zone
 from zones.tests.factories import ACTOR, make_provider, told
@@ -50,7 +52,15 @@ of_every_list = pytest.mark.parametrize("path", LISTS)
 def populated(world: World) -> World:
     """A zone with something in each of its lists."""
     world.delegate(world.spawn(), world.spawn())
+    governed(world.zone)
     return world
+
+
+def at(path: str, world: World) -> str:
+    """The address of a list of the populated zone. What has lists of its own is the
+    policy set."""
+    policy_set = PolicySet.objects.get(zone=world.zone)
+    return path.format(zone_id=world.zone.id, id=policy_set.id)
 
 
 def text(answer: Any) -> str:
@@ -88,7 +98,7 @@ def test_every_list_is_declared() -> None:
 def test_a_list_gives_the_same_rows_page_by_page_and_as_files(
     api: Api, populated: World, path: str
 ) -> None:
-    here = path.format(zone_id=populated.zone.id)
+    here = at(path, populated)
     listing = LISTS[path]
     # Tests share the platform's own lists, which grow meanwhile.
     narrowed = f"?search={populated.zone.id}" if "{" not in path else "?"
@@ -115,7 +125,7 @@ def test_a_list_gives_the_same_rows_page_by_page_and_as_files(
 def test_a_list_can_be_ordered_by_what_it_declares(
     api: Api, populated: World, path: str
 ) -> None:
-    here, listing = path.format(zone_id=populated.zone.id), LISTS[path]
+    here, listing = at(path, populated), LISTS[path]
     for ordering in listing.orderings:
         answer = api.get(f"{here}?ordering={ordering}&limit=5")
         assert answer.status_code == 200, ordering
@@ -134,7 +144,7 @@ def test_a_list_can_be_ordered_by_what_it_declares(
 def test_a_list_refuses_a_question_it_does_not_know(
     api: Api, populated: World, path: str, query: str
 ) -> None:
-    here = path.format(zone_id=populated.zone.id)
+    here = at(path, populated)
     status, code = refusal(api.get(f"{here}?{query}"))
     assert status == 400
     assert code in ("invalid_query", "invalid_cursor")
@@ -144,7 +154,7 @@ def test_a_list_refuses_a_question_it_does_not_know(
 def test_every_filter_of_a_list_takes_a_value_and_refuses_nonsense(
     api: Api, populated: World, path: str
 ) -> None:
-    here, listing = path.format(zone_id=populated.zone.id), LISTS[path]
+    here, listing = at(path, populated), LISTS[path]
     for name, declared in listing.filterset.base_filters.items():
         choices = [value for value, _ in declared.extra.get("choices", ())]
         moment = name.endswith(("since", "until"))
@@ -159,7 +169,7 @@ def test_every_filter_of_a_list_takes_a_value_and_refuses_nonsense(
 def test_a_file_says_what_it_is_and_who_took_it(
     api: Api, populated: World, path: str
 ) -> None:
-    here, listing = path.format(zone_id=populated.zone.id), LISTS[path]
+    here, listing = at(path, populated), LISTS[path]
     for form, kind in (("csv", "text/csv"), ("ndjson", "application/x-ndjson")):
         answer = api.get(f"{here}?format={form}&ordering={listing.orderings[-1]}")
         text(answer)
@@ -180,7 +190,7 @@ def test_a_file_says_what_it_is_and_who_took_it(
 def test_a_file_is_for_who_may_read_the_list(
     api: Api, populated: World, path: str
 ) -> None:
-    here = f"{path.format(zone_id=populated.zone.id)}?format=csv"
+    here = f"{at(path, populated)}?format=csv"
     assert refusal(Api(None).get(here)) == (401, "invalid_admin_token")
     minted = services.mint_admin_token(
         "t", actor=ACTOR, scope="global", capability="read"

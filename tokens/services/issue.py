@@ -16,10 +16,12 @@ from django.conf import settings
 from django.db import transaction
 from prometheus_client import Counter
 
-from caracal_site import context, rates, statements
+from caracal_site import context, database, rates, statements
 from caracal_site.errors import CaracalError, RateLimited
 from caracal_site.ids import new_id
+from policies import active
 from policies.decision import (
+    ActiveSet,
     DecisionRequest,
     Principal,
     ResourceFacts,
@@ -31,6 +33,7 @@ from tokens.errors import (
     ClientNotAuthenticated,
     ExchangeDenied,
     InvalidTokenRequest,
+    PolicyEvaluationFailed,
     TooManyExchanges,
 )
 from tokens.forms import ACCESS_TOKEN_TYPE, TokenRequest
@@ -78,6 +81,8 @@ class Facts:
     sealed_private_key: bytes
     session_usable: bool
     resources: Mapping[str, Mapping[str, Any]]
+    policy_revision: int
+    policies: Mapping[str, str] | None
 
     @property
     def seconds_left(self) -> int:
@@ -100,7 +105,8 @@ def issue_session_token(request: TokenRequest) -> TokenAnswer:
 
     The session behind the token and the ledger's rows commit together. A refusal is
     recorded, too, before it is raised: ClientNotAuthenticated, ZoneInvalid,
-    ExchangeDenied, ChallengeInvalid, TooManyExchanges or InvalidTokenRequest.
+    ExchangeDenied, PolicyEvaluationFailed, ChallengeInvalid, TooManyExchanges or
+    InvalidTokenRequest.
     """
     application = clients.authenticate(request)
     try:
@@ -111,7 +117,7 @@ def issue_session_token(request: TokenRequest) -> TokenAnswer:
         raise TooManyExchanges(headers=limited.headers) from None
     if not request.resources:
         raise InvalidTokenRequest("At least one resource is needed.")
-    outcome = _exchange(request, application)
+    outcome = database.retried(lambda: _exchange(request, application))
     if outcome is None:
         clients.refuse(request, "application_not_in_force", ClientNotAuthenticated())
     if isinstance(outcome, Refusal):
@@ -125,23 +131,24 @@ def issue_session_token(request: TokenRequest) -> TokenAnswer:
 def _exchange(
     request: TokenRequest, application: Application
 ) -> TokenAnswer | Refusal | None:
-    """None when the application went out of force since it was authenticated."""
+    """None when the application went out of force since it was authenticated.
+
+    Raises database.Changed when policies came in force while it was judged.
+    """
     facts = _facts(request, application)
     if facts is None or facts.seconds_left < 1:
         return None
     ledger = Ledger(request, application)
     refusal = _unsupported(request) or _unusable_session(facts)
     if refusal is None:
-        verdicts = [
-            _judge(request, application, facts, name) for name in request.resources
-        ]
-        granted = tuple(verdict.resource for verdict in verdicts if verdict.is_granted)
-        if granted:
-            return _issue(request, application, facts, verdicts, granted, ledger)
+        verdicts, refusal = _judged(request, application, facts)
+        if refusal is None:
+            return _issue(request, application, facts, verdicts, ledger)
         ledger.add_verdicts(verdicts)
-        refusal = Refusal("nothing_granted")
     ledger.add_refusal(refusal.reason)
-    statements.execute("tokens/refuse_exchange", {"ledger": ledger.as_parameter()})
+    parameters = {"ledger": ledger.as_parameter(), **_decided_by(application, facts)}
+    if not statements.execute("tokens/refuse_exchange", parameters):
+        raise database.Changed
     return refusal
 
 
@@ -158,7 +165,9 @@ def _facts(request: TokenRequest, application: Application) -> Facts | None:
     )
     if not rows:
         return None
-    now, expires_at, key_id, sealed, session_usable, resources = rows[0]
+    now, expires_at, key_id, sealed, session_usable, resources, revision, policies = (
+        rows[0]
+    )
     if key_id is None:
         raise LookupError(f"zone {application.zone_id} has no key that signs")
     return Facts(
@@ -168,7 +177,17 @@ def _facts(request: TokenRequest, application: Application) -> Facts | None:
         bytes(sealed),
         bool(session_usable),
         orjson.loads(str(resources)),
+        int(revision),
+        orjson.loads(str(policies)) if policies is not None else None,
     )
+
+
+def _decided_by(application: Application, facts: Facts) -> dict[str, Any]:
+    """What a statement checks to be still in force, before it lets a decision stand."""
+    return {
+        "zone_id": application.zone_id,
+        "policy_revision": facts.policy_revision,
+    }
 
 
 def _unsupported(request: TokenRequest) -> Refusal | None:
@@ -190,8 +209,33 @@ def _unusable_session(facts: Facts) -> Refusal | None:
     return None if facts.session_usable else Refusal("session_not_usable")
 
 
+def _judged(
+    request: TokenRequest, application: Application, facts: Facts
+) -> tuple[list[Verdict], Refusal | None]:
+    """What is found about each resource, by the policies in force, and why nothing can
+    be issued for any of them, if so."""
+    failed = Refusal("policy_eval_failed", PolicyEvaluationFailed())
+    try:
+        policies = active.ready(**facts.policies) if facts.policies else None
+    except active.CannotLoad:
+        return [], failed
+    verdicts = [
+        _judge(request, application, facts, policies, name)
+        for name in request.resources
+    ]
+    if any(verdict.is_incomplete for verdict in verdicts):
+        return verdicts, failed
+    if not any(verdict.is_granted for verdict in verdicts):
+        return verdicts, Refusal("nothing_granted")
+    return verdicts, None
+
+
 def _judge(
-    request: TokenRequest, application: Application, facts: Facts, identifier: str
+    request: TokenRequest,
+    application: Application,
+    facts: Facts,
+    policies: ActiveSet | None,
+    identifier: str,
 ) -> Verdict:
     resource = facts.resources.get(identifier)
     if resource is None:
@@ -218,8 +262,8 @@ def _judge(
         session_id=request.session_id,
         delegation_edge_id=request.delegation_edge_id,
     )
-    decision = decide(question)
-    return Verdict(identifier, decision.evaluation_status, decision)
+    decision = decide(question, policies)
+    return Verdict(identifier, decision.evaluation_status, decision, question)
 
 
 def scopes_by_trait(scopes: Sequence[str], traits: Sequence[str]) -> frozenset[str]:
@@ -242,9 +286,9 @@ def _issue(
     application: Application,
     facts: Facts,
     verdicts: Sequence[Verdict],
-    granted: tuple[str, ...],
     ledger: Ledger,
 ) -> TokenAnswer:
+    granted = tuple(verdict.resource for verdict in verdicts if verdict.is_granted)
     session_id, jti = new_id(), new_id()
     lifetime = min(request.ttl_seconds, facts.seconds_left)
     claims = _claims(request, application, granted)
@@ -257,8 +301,10 @@ def _issue(
             "The token would be too long; ask for fewer resources."
         )
     ledger.add_verdicts(verdicts, jti=jti, sid=session_id)
-    parameters = {"scope": "", **claims, "ledger": ledger.as_parameter()}
-    statements.execute("tokens/issue", parameters)
+    parameters = {"scope": "", **claims, **_decided_by(application, facts)}
+    parameters["ledger"] = ledger.as_parameter()
+    if not statements.execute("tokens/issue", parameters):
+        raise database.Changed
     return TokenAnswer(
         access_token=token,
         expires_in=lifetime,

@@ -10,7 +10,8 @@ import orjson
 
 from caracal_site import context
 from caracal_site.ids import new_id
-from policies.decision import Decision
+from policies import inputs, rules
+from policies.decision import COMPLETE, Decision, DecisionRequest
 from tokens.forms import TokenRequest
 from zones.models import Application
 
@@ -22,6 +23,12 @@ class Verdict:
     resource: str
     status: str
     decision: Decision | None = None
+    question: DecisionRequest | None = None
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether the policies could not answer."""
+        return self.decision is not None and self.decision.evaluation_status != COMPLETE
 
     @property
     def is_granted(self) -> bool:
@@ -44,6 +51,8 @@ class Ledger:
             metadata: dict[str, Any] = {"resource": verdict.resource}
             if verdict.decision is not None:
                 metadata |= self._requested()
+            if verdict.question is not None:
+                metadata[rules.STORED_INPUT] = inputs.document(verdict.question)
             if verdict.is_granted:
                 metadata |= {"jti": jti, "sid": sid}
             self._add(verdict.status, metadata, verdict.decision)

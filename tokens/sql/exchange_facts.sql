@@ -2,6 +2,8 @@
 -- force, or the secret that proved who asks is not good any more. Bounded by the resources asked for (at most 32); everything is found by a
 -- primary or unique key. The share locks make an archival of either wait for the
 -- session about to be written, or this statement for the archival: then no row comes.
+-- An activation of policies waits likewise; when this statement waited for one, it still
+-- sees what was in force before, which ``policies_stand`` then finds out.
 SELECT
     extract(epoch FROM now()) AS now,
     extract(epoch FROM applications.expires_at) AS application_expires_at,
@@ -40,11 +42,22 @@ SELECT
             resources.zone_id = zones.id
             AND resources.identifier = ANY(%(resources)s::text[])
             AND resources.archived_at IS NULL
-    ) AS resources
+    ) AS resources,
+    coalesce(policy_activations.revision, 0) AS policy_revision,
+    CASE
+        WHEN policy_set_versions.id IS NOT NULL THEN jsonb_build_object(
+            'policy_set_id', policy_set_versions.policy_set_id,
+            'version_id', policy_set_versions.id,
+            'manifest_sha256', policy_set_versions.manifest_sha256
+        )
+    END AS policies
 FROM zones
 INNER JOIN applications ON applications.zone_id = zones.id
 LEFT JOIN signing_keys
     ON signing_keys.zone_id = zones.id AND signing_keys.state = 'signing'
+LEFT JOIN policy_activations ON policy_activations.zone_id = zones.id
+LEFT JOIN policy_set_versions
+    ON policy_set_versions.id = policy_activations.active_version_id
 WHERE
     applications.id = %(application_id)s
     AND zones.id = %(zone_id)s

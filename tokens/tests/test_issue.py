@@ -157,6 +157,7 @@ def test_the_ledger_ties_the_token_to_its_decision(
         "runtime_credential_injection": False,
         "jti": claims["jti"],
         "sid": claims["sid"],
+        "policy_input": event.metadata_json["policy_input"],
     }
 
 

@@ -27,6 +27,18 @@ SELECT jsonb_build_object(
         FROM providers
         WHERE zone_id = %(zone_id)s AND archived_at IS NULL
     ),
+    'policy_sets', (
+        SELECT jsonb_build_object(
+            'total', count(*),
+            'enforcing', count(activation.policy_set_id),
+            'active_name',
+            min(policy_sets.name) FILTER (WHERE activation.policy_set_id IS NOT NULL)
+        )
+        FROM policy_sets
+        LEFT JOIN policy_activations AS activation
+            ON activation.policy_set_id = policy_sets.id
+        WHERE policy_sets.zone_id = %(zone_id)s AND policy_sets.archived_at IS NULL
+    ),
     'sessions', (
         SELECT jsonb_build_object('active', count(*))
         FROM sessions

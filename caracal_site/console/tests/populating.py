@@ -12,6 +12,8 @@ from caracal_site.ids import new_id
 from caracal_site.models import JobRun, Receipt
 from caracal_site.testing.world import World
 from delegations.models import DelegationEdge
+from policies import services as policies
+from policies.tests.factories import activate, make_version, mint
 from tokens.models import Session, SigningKey
 from zones import services
 from zones.models import Zone
@@ -36,6 +38,7 @@ def everything(world: World, person: User) -> dict[str, Model]:
         AdminAuditEvent.objects.in_zone(zone.id).order_by("position").first(),
         OutboxEvent.objects.filter(zone_id=zone.id).order_by("position").first(),
         *called(world, agent),
+        *governed(zone),
         decided(zone),
         Receipt.objects.create(
             caller="tests",
@@ -66,6 +69,22 @@ def inhabit(world: World) -> tuple[AgentSession, DelegationEdge]:
     )
     world.delegate(second, third, parent_edge_id=edge["delegation_edge_id"])
     return world.agent(agent), world.edge(edge)
+
+
+def governed(zone: Zone) -> list[Model]:
+    """A set in force, with its policy, its version and a scenario."""
+    version = make_version(zone)
+    activate(version)
+    scenario = policies.add_scenario(
+        new_id(),
+        policy_set_id=version.policy_set_id,
+        zone_id=zone.id,
+        actor=ACTOR,
+        document=mint(),
+        expected_decision="allow",
+    )
+    policy = version.members.get().policy_version.policy
+    return [policy, version.policy_set, version, scenario]
 
 
 def called(world: World, agent: AgentSession) -> tuple[AgentService, Invocation]:

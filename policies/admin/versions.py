@@ -1,0 +1,147 @@
+"""Versions of policy sets in the console: manifest, tests, and trying them out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.utils import quote
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.safestring import SafeString
+
+from caracal_site.console import columns, display
+from caracal_site.console.base import EvidenceAdmin
+from caracal_site.console.filters import linked
+from caracal_site.console.panels import Links, Panel, Table
+from policies import services
+from policies.admin import simulating
+from policies.admin.activating import ActivateVersion
+from policies.admin.sets import arrival
+from policies.models import PolicySet, PolicySetVersion
+
+
+@admin.register(PolicySetVersion)
+class PolicySetVersionAdmin(EvidenceAdmin):
+    section, place = "Policies", 3
+    gestures = (ActivateVersion(),)
+    list_display = (
+        "__str__",
+        columns.related("policy_set", "set"),
+        columns.related("policy_set.zone", "zone"),
+        "state",
+        columns.short("manifest_sha256", "manifest"),
+        columns.mono("created_by"),
+        columns.moment("created_at"),
+    )
+    list_select_related = ("policy_set", "policy_set__zone")
+    list_filter = (linked("policy_set_id", "policy set"),)
+    search_fields = ("=id", "policy_set__name")
+    fieldsets = [
+        (
+            "Record",
+            {
+                "classes": ["record"],
+                "fields": [
+                    columns.mono("id", "ID"),
+                    columns.related("policy_set", "set"),
+                    columns.related("policy_set.zone", "zone"),
+                    "schema_version",
+                    columns.mono("manifest_sha256", "manifest"),
+                    columns.mono("created_by"),
+                    columns.exact("created_at"),
+                ],
+            },
+        )
+    ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        return (
+            super()
+            .get_queryset(request)
+            .select_related("policy_set__zone")
+            .prefetch_related("activations")
+            .defer("data")
+        )
+
+    def heading(self, obj: Any) -> str:
+        return f"{obj.policy_set}, {obj}"
+
+    def panels(self, request: HttpRequest, obj: PolicySetVersion) -> Iterable[Panel]:
+        if obj.activations.all():
+            set_rows: Any = PolicySet.objects.filter(pk=obj.policy_set_id)
+            yield from arrival(set_rows.with_active_version().get())
+        members = obj.members.select_related("policy_version__policy")
+        yield Table(
+            title="Policies",
+            headings=("policy", "version", "SHA-256"),
+            rows=[_member(one.policy_version) for one in members.order_by("place")],
+        )
+        yield Table(
+            title="What it names that is not there",
+            headings=("",),
+            rows=[[sentence] for sentence in services.loose_ends(obj)],
+            empty="Nothing: every application, resource and scope is the zone's.",
+        )
+        yield Table(
+            title="Scenarios",
+            headings=("scenario", "expected", "outcome", ""),
+            rows=[_outcome(one) for one in services.run_scenarios(obj)],
+            empty="None. Keep a simulation as one, and every later version has to pass"
+            " it.",
+        )
+        url = reverse("admin:policies_policysetversion_simulate", args=[quote(obj.pk)])
+        yield Links(title="Try it", links=[("simulate a decision", "", url)])
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.simulate_view)
+        return [
+            path(
+                "<path:object_id>/simulate/",
+                view,
+                name="policies_policysetversion_simulate",
+            ),
+            *super().get_urls(),
+        ]
+
+    def simulate_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        version: Any = self._seen(request, object_id)
+        if simulating.KEEP in request.POST and not self.may_perform(request):
+            raise PermissionDenied
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "list_title": self.title,
+            "heading": self.heading(version),
+            "may_keep": self.may_perform(request),
+        }
+        request.current_app = self.admin_site.name
+        return simulating.answer(request, version, context)
+
+    @admin.display(description="state")
+    def state(self, obj: Any) -> SafeString:
+        if obj.activations.all():
+            return display.badge("in force", "good")
+        return display.badge("not in force", "quiet")
+
+
+def _member(version: Any) -> list[SafeString | str]:
+    url = display.change_url(type(version.policy), version.policy_id)
+    return [
+        display.object_link(version.policy),
+        display.link(f"{url}?version={version.version}", str(version)),
+        display.short(version.content_sha256),
+    ]
+
+
+def _outcome(outcome: services.Outcome) -> list[SafeString | str]:
+    passed = not outcome.fault
+    return [
+        display.object_link(outcome.scenario),
+        outcome.scenario.expected_decision,
+        display.badge("passed", "good") if passed else display.badge("failed"),
+        outcome.fault,
+    ]
