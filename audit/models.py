@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Func, Q, Value
 from django.db.models.functions import Now
@@ -128,9 +129,10 @@ class OutboxEvent(models.Model):
     """News waiting to be, or already, published to its Redis stream.
 
     Written in the transaction of the change it announces. Invariants: published in
-    ``position`` order within a zone; ``zone_seq`` is dense per zone, given once and
-    kept through every retry; an outage only delays, never parks (D25). A parked row
-    is one the publisher cannot encode; it waits for a person.
+    ``position`` order within a zone; ``zone_seq`` is dense per zone, given once, kept
+    through every retry (see ``EventHead``) and written here when the row is published;
+    an outage only delays, never parks (D25). A parked row is one the publisher cannot
+    encode; it waits for a person.
     """
 
     id = PrimaryIdField()
@@ -145,7 +147,6 @@ class OutboxEvent(models.Model):
     request_id = models.TextField(default="")
     zone_seq = models.BigIntegerField(null=True)
     attempts = models.IntegerField(default=0, db_default=0)
-    available_at = models.DateTimeField(db_default=Now())
     created_at = models.DateTimeField(db_default=Now())
     published_at = models.DateTimeField(null=True)
     parked_at = models.DateTimeField(null=True)
@@ -169,7 +170,7 @@ class OutboxEvent(models.Model):
         ]
         indexes = [
             models.Index(
-                fields=["zone_id", "zone_seq", "position"],
+                fields=["zone_id", "position"],
                 condition=Q(published_at=None, parked_at=None),
                 name="event_outbox_pending",
             ),
@@ -178,11 +179,6 @@ class OutboxEvent(models.Model):
                 condition=Q(parked_at__isnull=False),
                 name="event_outbox_parked",
             ),
-            models.Index(
-                fields=["published_at"],
-                condition=Q(published_at__isnull=False),
-                name="event_outbox_published",
-            ),
         ]
 
     def __str__(self) -> str:
@@ -190,10 +186,17 @@ class OutboxEvent(models.Model):
 
 
 class EventHead(models.Model):
-    """The last event sequence number given in a zone."""
+    """The last event sequence number given in a zone, and to what.
+
+    ``sending`` holds the positions of the rows that are on their way, in order: the
+    last of them has ``last_seq``, the one before it the number before. It is empty once
+    all have arrived. Before ``retry_at`` the zone is left alone.
+    """
 
     zone_id = IdField(primary_key=True)
     last_seq = models.BigIntegerField(default=0)
+    sending = ArrayField(models.BigIntegerField(), default=list, db_default=[])
+    retry_at = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "event_heads"

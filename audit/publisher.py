@@ -1,9 +1,11 @@
 """The way of news from the outbox to its streams: in order per zone, at least once.
 
 Serial per zone, parallel across zones: a run works on the zones whose lock it gets.
-For each it (a) gives the next rows their dense ``zone_seq`` and commits, (b) adds them
-to their streams, (c) marks them published. A run killed between (b) and (c) leaves
-rows that go out again under the same ``outbox_id`` and ``zone_seq``.
+For each it (a) gives the next rows their dense ``zone_seq`` by writing into the zone's
+head which they are, and commits, (b) adds them to their streams, (c) marks them
+published. A run killed between (a) and (c) leaves rows that go out again under the same
+``outbox_id`` and ``zone_seq``. A head is one row for a batch: numbering costs nothing
+for each event.
 
 An outage only delays. Redis is asked whether it takes writes before anything is
 counted against a row; what fails after that makes the zone wait longer each time, up
@@ -55,9 +57,7 @@ log = logging.getLogger(__name__)
 class Entry:
     """A pending row ready to go out; ``zone_seq`` is 0 until it has its number."""
 
-    id: str
-    zone_id: str
-    topic: str
+    row: streams.OutboxRow
     fields: streams.Fields
     zone_seq: int
 
@@ -107,7 +107,9 @@ def _publish_some(client: redis.Redis, zones: Sequence[str]) -> tuple[Outcome, b
         sent = _send(client, entries)
     handled = parked + sent.handled
     most = max(Counter(row.zone_id for row in rows).values(), default=0)
-    return Outcome(handled, error=sent.error), bool(handled) and most >= limit
+    # What an interrupted run left goes out alone, however little it is.
+    is_partial = most >= limit or any(row.zone_seq for row in rows)
+    return Outcome(handled, error=sent.error), bool(handled) and is_partial
 
 
 def _pending(zones: list[str], limit: int) -> list[streams.OutboxRow]:
@@ -127,9 +129,7 @@ def _encoded(rows: Iterable[streams.OutboxRow]) -> tuple[list[Entry], int]:
         except streams.Unencodable as error:
             poison[row.id] = str(error)
         else:
-            entries.append(
-                Entry(row.id, row.zone_id, row.topic, fields, row.zone_seq or 0)
-            )
+            entries.append(Entry(row, fields, row.zone_seq or 0))
     if poison:
         log.error("outbox rows parked", extra={"outbox_ids": list(poison)})
         statements.execute(
@@ -143,41 +143,57 @@ def _number(entries: list[Entry]) -> None:
     if not entries:
         return
     parameters: dict[str, object] = {
-        "zones": [entry.zone_id for entry in entries],
-        "ids": [entry.id for entry in entries],
+        "zones": [entry.row.zone_id for entry in entries],
+        "positions": [entry.row.position for entry in entries],
     }
     with transaction.atomic(durable=True):
-        given = dict(statements.fetch_all("audit/number", parameters))
-    for entry in entries:
-        entry.zone_seq = given[entry.id]
+        last = dict(statements.fetch_all("audit/number", parameters))
+    for entry in reversed(entries):
+        entry.zone_seq = last[entry.row.zone_id]
+        last[entry.row.zone_id] -= 1
 
 
 def _send(client: redis.Redis, entries: list[Entry]) -> Outcome:
     """Adds ``entries`` to their streams and marks those that arrived."""
     by_zone: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
-        by_zone[entry.zone_id].append(entry)
+        by_zone[entry.row.zone_id].append(entry)
     pipeline = client.pipeline(transaction=False)
     for several in by_zone.values():
-        keys = list(dict.fromkeys(entry.topic for entry in several))
+        keys = list(dict.fromkeys(entry.row.topic for entry in several))
         pipeline.eval(ADD_IN_ORDER, len(keys), *keys, *_arguments(keys, several))
     try:
         answers = pipeline.execute(raise_on_error=False)
     except redis.RedisError as error:
         # Away since the probe. Which entries arrived is unknown, so all go out again.
-        _delay({zone[0].id: str(error) for zone in by_zone.values()}, backs_off=False)
+        unknown = {zone[0].row.id: str(error) for zone in by_zone.values()}
+        _delay(unknown, backs_off=False)
         raise
-    arrived: list[str] = []
+    arrived: list[Entry] = []
     failed: dict[str, str] = {}
     for several, answer in zip(by_zone.values(), answers, strict=True):
         added, stopped_by = _judge(answer)
-        arrived += [entry.id for entry in several[:added]]
+        arrived += several[:added]
         if stopped_by:
-            failed[several[added].id] = stopped_by
-    if arrived:
-        statements.execute("audit/mark_published", {"ids": arrived})
+            failed[several[added].row.id] = stopped_by
+    _mark(arrived)
     _delay(failed, backs_off=True)
     return Outcome(len(arrived), error=next(iter(failed.values()), ""))
+
+
+def _mark(arrived: list[Entry]) -> None:
+    if not arrived:
+        return
+    reached = {entry.row.zone_id: entry.zone_seq for entry in arrived}
+    statements.execute(
+        "audit/mark_published",
+        {
+            "ids": [entry.row.id for entry in arrived],
+            "numbers": [entry.zone_seq for entry in arrived],
+            "zones": list(reached),
+            "arrived": list(reached.values()),
+        },
+    )
 
 
 def _arguments(keys: list[str], entries: Iterable[Entry]) -> list[str | int]:
@@ -187,8 +203,8 @@ def _arguments(keys: list[str], entries: Iterable[Entry]) -> list[str | int]:
     for entry in entries:
         fields = streams.numbered(entry.fields, entry.zone_seq)
         if key:
-            fields = streams.signed(entry.topic, fields, key)
-        arguments += (places[entry.topic], 2 * len(fields))
+            fields = streams.signed(entry.row.topic, fields, key)
+        arguments += (places[entry.row.topic], 2 * len(fields))
         for field in fields:
             arguments += field
     return arguments

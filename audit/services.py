@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from django.db import connection, transaction
-from django.db.models.functions import Now
 
 from audit import nudge
 from audit.errors import OutboxEventNotParked
@@ -48,7 +47,7 @@ def requeue_parked(
     if not rows or len(rows) != len(wanted):
         raise OutboxEventNotParked
     OutboxEvent.objects.filter(id__in=wanted).update(
-        parked_at=None, attempts=0, last_error=None, available_at=Now()
+        parked_at=None, attempts=0, last_error=None
     )
     zones = {row.zone_id for row in rows}
     event = ParkedEventsRequeued(

@@ -45,6 +45,7 @@ class OutboxRow:
     topic: str
     dedupe_key: str | None
     payload: str
+    position: int = 0
     zone_seq: int | None = None
 
 

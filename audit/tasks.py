@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from celery import shared_task
 from django.conf import settings
+from django.utils import timezone
 
 from audit import publisher, seals
+from caracal_site.ids import first_id_at
 from caracal_site.jobs import Outcome, in_batches, job
 from caracal_site.stores import redis_client
 
@@ -28,4 +32,8 @@ def seal_audit() -> Outcome:
 @job("prune-outbox")
 def prune_outbox() -> int:
     """Deletes news published more than ``OUTBOX_RETENTION_DAYS`` ago."""
-    return in_batches("audit/prune_outbox", {"days": settings.OUTBOX_RETENTION_DAYS})
+    days = settings.OUTBOX_RETENTION_DAYS
+    younger = timezone.now() - timedelta(days=days - 1)
+    return in_batches(
+        "audit/prune_outbox", {"days": days, "before": first_id_at(younger)}
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
@@ -20,6 +21,12 @@ ID_PATTERN = re.compile(r"[A-Za-z0-9_.:-]{1,128}\Z")
 def new_id() -> str:
     """A fresh lower-case UUIDv7, ascending within a process."""
     return str(uuid7())
+
+
+def first_id_at(moment: datetime) -> str:
+    """What every id made before ``moment`` is less than, and no later one."""
+    milliseconds = f"{int(moment.timestamp() * 1000):012x}"
+    return f"{milliseconds[:8]}-{milliseconds[8:]}"
 
 
 def is_id(value: str) -> bool:

@@ -127,7 +127,6 @@ class OutboxEventAdmin(EvidenceAdmin):
                     "cause",
                     "attempts",
                     columns.exact("created_at"),
-                    columns.exact("available_at"),
                     columns.exact("published_at"),
                     columns.exact("parked_at"),
                 )

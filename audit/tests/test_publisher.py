@@ -6,12 +6,14 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 import redis
 from django.conf import settings as django_settings
 from django.db import OperationalError, connection, transaction
+from django.utils import timezone
 
 from audit import publisher, services, streams
 from audit.errors import OutboxEventNotParked
@@ -21,7 +23,7 @@ from audit.tests.factories import PrivateValkey, entries, happen, private_valkey
 from caracal_site import statements, stores
 from caracal_site.actors import Actor
 from caracal_site.api.errors import AdminTokenReadOnly
-from caracal_site.ids import new_id
+from caracal_site.ids import first_id_at, new_id
 from caracal_site.locks import LockClass, held
 from zones.models import Zone
 
@@ -137,11 +139,33 @@ def test_a_row_that_commits_late_gets_the_next_number(
 def test_what_was_numbered_before_goes_out_before_a_late_row(
     zone: Zone, client: redis.Redis, stream: str
 ) -> None:
-    queue(zone.id, stream, {"n": 2})
-    queue(zone.id, stream, {"n": 1}, zone_seq=1)
-    EventHead.objects.create(zone_id=zone.id, last_seq=1)
+    late, numbered, other = queue(zone.id, stream, {"n": 3}, {"n": 1}, {"n": 2})
+    EventHead.objects.create(
+        zone_id=zone.id, last_seq=2, sending=[numbered.position, other.position]
+    )
     publisher.publish(client)
-    assert [entry["n"] for entry in entries(client, stream)] == ["1", "2"]
+    assert [entry["n"] for entry in entries(client, stream)] == ["1", "2", "3"]
+    assert numbers(client, stream) == [1, 2, 3]
+    late.refresh_from_db()
+    assert late.zone_seq == 3
+    assert EventHead.objects.get(zone_id=zone.id).sending == []
+
+
+def test_numbered_rows_that_turned_poison_leave_a_gap_and_hold_nobody(
+    zone: Zone, client: redis.Redis, stream: str
+) -> None:
+    *poison, good = queue(zone.id, stream, ["no"], ["no"], {"n": 3})
+    sending = [row.position for row in (*poison, good)]
+    EventHead.objects.create(zone_id=zone.id, last_seq=3, sending=sending)
+    publisher.publish(client)
+    queue(zone.id, stream, ["no"])
+    EventHead.objects.filter(zone_id=zone.id).update(sending=sending[:1])
+    (last,) = queue(zone.id, stream, {"n": 4})
+    publisher.publish(client)
+    assert numbers(client, stream) == [3, 4]
+    last.refresh_from_db()
+    assert last.published_at
+    OutboxEvent.objects.parked().filter(zone_id=zone.id).delete()
 
 
 def test_without_a_key_entries_are_unsigned(
@@ -265,10 +289,8 @@ def test_a_stream_that_refuses_holds_its_zone_in_order_and_no_other(
     for _ in range(8):
         outcome = publisher.publish(client)
         blocked.refresh_from_db()
-        waits.append(seconds_to_wait(blocked))
-        OutboxEvent.objects.filter(id=blocked.id).update(
-            available_at=blocked.created_at
-        )
+        waits.append(seconds_to_wait(zone))
+        EventHead.objects.filter(zone_id=zone.id).update(retry_at=blocked.created_at)
     assert "WRONGTYPE" in (blocked.last_error or "")
     assert "WRONGTYPE" in outcome.error
     assert waits == [2, 4, 8, 16, 32, 60, 60, 60]
@@ -284,12 +306,12 @@ def test_a_stream_that_refuses_holds_its_zone_in_order_and_no_other(
     client.delete(open_stream)
 
 
-def seconds_to_wait(row: OutboxEvent) -> int:
+def seconds_to_wait(zone: Zone) -> int:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT ceil(extract(epoch FROM available_at - now())) FROM event_outbox"
-            " WHERE id = %s",
-            [row.id],
+            "SELECT ceil(extract(epoch FROM retry_at - now())) FROM event_heads"
+            " WHERE zone_id = %s",
+            [zone.id],
         )
         return int(cursor.fetchone()[0])
 
@@ -382,13 +404,16 @@ def test_the_task_reports_what_it_did(
 
 
 def test_only_old_published_rows_are_pruned(zone: Zone, stream: str) -> None:
-    old, parked, pending, recent = queue(zone.id, stream, {}, {}, {}, {})
-    long_ago = "2020-01-01T00:00:00Z"
+    long_ago = datetime(2020, 1, 1, tzinfo=UTC)
+    old, parked, pending, recent = (
+        queue(zone.id, stream, {}, id=f"{first_id_at(long_ago)}-{n}-{zone.id}")[0]
+        for n in range(4)
+    )
     mine = OutboxEvent.objects.filter(zone_id=zone.id)
-    mine.update(created_at=long_ago, available_at=long_ago)
+    mine.update(created_at=long_ago)
     mine.filter(id=old.id).update(published_at=long_ago)
     mine.filter(id=parked.id).update(parked_at=long_ago)
-    mine.filter(id=recent.id).update(published_at=recent.created_at)
+    mine.filter(id=recent.id).update(published_at=timezone.now())
     assert prune_outbox().handled >= 1
     assert {row.id for row in rows(zone)} == {parked.id, pending.id, recent.id}
     mine.delete()

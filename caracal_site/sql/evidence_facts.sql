@@ -6,7 +6,7 @@ WITH RECURSIVE first AS (
         SELECT zone_id, created_at
         FROM event_outbox
         WHERE published_at IS NULL AND parked_at IS NULL
-        ORDER BY zone_id, zone_seq, position
+        ORDER BY zone_id, position
         LIMIT 1
     )
     UNION ALL
@@ -16,7 +16,7 @@ WITH RECURSIVE first AS (
         SELECT zone_id, created_at
         FROM event_outbox
         WHERE published_at IS NULL AND parked_at IS NULL AND zone_id > first.zone_id
-        ORDER BY zone_id, zone_seq, position
+        ORDER BY zone_id, position
         LIMIT 1
     ) AS following
 ),
