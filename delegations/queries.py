@@ -98,15 +98,22 @@ def as_link(edge: tuple[str, str, str, int]) -> dict[str, Any]:
 
 def impact(actor: Actor, *, zone_id: str, edge_id: str) -> dict[str, Any]:
     """Everything a revocation of the edge would end. Raises DelegationNotFound."""
-    zone_live, identity_live, agent_live, seen = statements.fetch_one(
-        "delegations/seen", _edge_parameters(actor, zone_id, edge_id)
+    zone_live, identity_live, agent_live, seen, *first = statements.fetch_one(
+        "delegations/impact",
+        {
+            **_edge_parameters(actor, zone_id, edge_id),
+            "edge_ids": [edge_id],
+            "agent_ids": [],
+        },
     )
     refuse_dead_caller(
         actor, zone_live=zone_live, identity_live=identity_live, agent_live=agent_live
     )
     if not seen:
         raise DelegationNotFound
-    return impact_json(preview_revocation(zone_id=zone_id, edge_id=edge_id))
+    return impact_json(
+        preview_revocation(zone_id=zone_id, edge_id=edge_id, first=first)
+    )
 
 
 def impact_json(revocation: Revocation) -> dict[str, Any]:

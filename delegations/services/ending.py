@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from agents.events import AgentTerminated
 from agents.services import capacity
@@ -50,10 +51,14 @@ class Fall:
 
 
 def foresee(
-    zone_id: str, *, edge_ids: Sequence[str] = (), agent_ids: Sequence[str] = ()
+    zone_id: str,
+    *,
+    edge_ids: Sequence[str] = (),
+    agent_ids: Sequence[str] = (),
+    first: Sequence[Any] | None = None,
 ) -> Fall:
-    """What would end with these edges and agents, as things stand."""
-    reached = reach(zone_id, edge_ids=edge_ids, agent_ids=agent_ids)
+    """What would end with these edges and agents, as things stand (see ``reach``)."""
+    reached = reach(zone_id, edge_ids=edge_ids, agent_ids=agent_ids, first=first)
     fallen = rules.collapse(
         reached.edges.values(),
         reached.agents.values(),

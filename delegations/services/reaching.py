@@ -49,15 +49,22 @@ class Reached:
 
 
 def reach(
-    zone_id: str, *, edge_ids: Sequence[str] = (), agent_ids: Sequence[str] = ()
+    zone_id: str,
+    *,
+    edge_ids: Sequence[str] = (),
+    agent_ids: Sequence[str] = (),
+    first: Sequence[Any] | None = None,
 ) -> Reached:
-    """What could fall with these edges and agents, as things stand.
+    """What could fall with these edges and agents, as things stand; ``first`` is the
+    first round's answer when a statement of the caller's has included it.
 
     Lineages are walked within a round; further rounds are for the children of reached
     agents, and for edges that leave one without resting on a reached edge.
     """
     reached = Reached()
     edges, agents = list(edge_ids), list(agent_ids)
+    if first is not None:
+        edges, agents = reached.add(first)
     while edges or agents:
         asked = {"zone_id": zone_id, "edge_ids": edges, "agent_ids": agents}
         edges, agents = reached.add(statements.fetch_one("delegations/reach", asked))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import transaction
 
@@ -69,9 +71,12 @@ def revoke_delegation(
     return Revocation(edge_id, fall)
 
 
-def preview_revocation(*, zone_id: str, edge_id: str) -> Revocation:
-    """What ``revoke_delegation`` would end. Raises DelegationNotFound."""
-    fall = foresee(zone_id, edge_ids=[edge_id])
+def preview_revocation(
+    *, zone_id: str, edge_id: str, first: Sequence[Any] | None = None
+) -> Revocation:
+    """What ``revoke_delegation`` would end (``first``: see ``reach``). Raises
+    DelegationNotFound."""
+    fall = foresee(zone_id, edge_ids=[edge_id], first=first)
     if not fall.edges:
         raise errors.DelegationNotFound
     return Revocation(edge_id, fall)
