@@ -1,11 +1,27 @@
-"""What the lists of agent services and invocations can be narrowed to."""
+"""What the lists of agents, their services and invocations can be narrowed to."""
 
 from __future__ import annotations
 
-from django_filters import ChoiceFilter
+from django_filters import ChoiceFilter, FilterSet
 
-from agents.models import InvocationStatus, ServiceHealth
+from agents.models import AgentStatus, InvocationStatus, Lifecycle, ServiceHealth
+from agents.querysets import AgentSessionQuerySet
 from caracal_site.api.filters import CreatedFilter, SearchFilter, whole
+
+
+class AgentSessionFilter(FilterSet):
+    status = ChoiceFilter(choices=AgentStatus.choices, label="Where it stands.")
+    lifecycle = ChoiceFilter(
+        choices=Lifecycle.choices, label="Whether it ends by time or by silence."
+    )
+    application_id = whole("The application it acts for.")
+    parent_id = whole("The agent that spawned it.")
+    label = whole("One of its labels.", max_length=64, method="labelled")
+
+    def labelled(
+        self, queryset: AgentSessionQuerySet, name: str, value: str
+    ) -> AgentSessionQuerySet:
+        return queryset.labelled(value)
 
 
 class ServiceFilter(CreatedFilter):

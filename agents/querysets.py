@@ -17,6 +17,9 @@ class AgentSessionQuerySet(models.QuerySet):
     def live(self) -> Self:
         return self.filter(status__in=("active", "suspended"))
 
+    def labelled(self, label: str) -> Self:
+        return self.filter(labels__contains=[label])
+
     def acting_for(self, application_ids: Sequence[str]) -> Self:
         """Agents of these applications, or on their authority sessions."""
         return self.filter(

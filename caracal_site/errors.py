@@ -112,6 +112,13 @@ class InvalidQuery(CaracalError):
     status = 400
 
 
+class InvalidFields(CaracalError):
+    """``fields`` names none, or something that rows of this list do not have."""
+
+    code = "invalid_fields"
+    status = 400
+
+
 class InvalidCursor(CaracalError):
     """The cursor was not issued by this list, or for other filters."""
 

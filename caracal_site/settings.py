@@ -263,6 +263,9 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "RegistrationMethodEnum": "zones.models.RegistrationMethod",
         "PolicyDecisionEnum": [("allow", "allow"), ("deny", "deny")],
+        "AgentStatusEnum": "agents.models.AgentStatus",
+        "InvocationStatusEnum": "agents.models.InvocationStatus",
+        "SessionStatusEnum": "tokens.models.SessionStatus",
     },
     # The API of programs; people's sessions are the browsable pages' own affair.
     "AUTHENTICATION_WHITELIST": ["zones.api.authentication.AdminTokenAuthentication"],

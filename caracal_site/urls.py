@@ -18,6 +18,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("ready", operations.ready, name="ready"),
     path("metrics", operations.metrics, name="metrics"),
     path("v1/", include("zones.api.urls")),
+    path("v1/", include("tokens.api.urls")),
     path("v1/", include("agents.api.urls")),
     path("v1/", include("delegations.api.urls")),
     path("v1/", include("policies.api.urls")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Now
 
 if TYPE_CHECKING:
@@ -29,3 +30,13 @@ class SessionQuerySet(models.QuerySet["Session"]):
 
     def usable(self) -> Self:
         return self.filter(status="active", expires_at__gt=Now())
+
+    def standing(self, status: str) -> Self:
+        """Those that are ``status`` now; the job that writes down what has expired
+        may not have come by."""
+        if status == "active":
+            return self.usable()
+        if status == "expired":
+            overdue = Q(status="active", expires_at__lte=Now())
+            return self.filter(Q(status="expired") | overdue)
+        return self.filter(status=status)

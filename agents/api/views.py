@@ -1,4 +1,4 @@
-"""Agent services and invocations on the Management API: to look at."""
+"""Agents, their services and invocations on the Management API: to look at."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from django.http.response import HttpResponseBase
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from agents.filters import InvocationFilter, ServiceFilter
-from agents.models import AgentService, Invocation
+from agents.filters import AgentSessionFilter, InvocationFilter, ServiceFilter
+from agents.models import AgentService, AgentSession, Invocation
+from caracal_site.api.evidence import DEFAULT_LIMIT, MAX_LIMIT, page_shape, rows_of
 from caracal_site.api.pagination import Listing
 from caracal_site.api.schema import described
 from caracal_site.api.views import ZoneScopedViewSet
@@ -45,6 +46,31 @@ INVOCATION = (
 )
 
 # Ids ascend with creation; the tables are too busy for an index on the time.
+# Contract: audit-and-events.md 2.6.
+AGENT = (
+    "id",
+    "application_id",
+    "parent_id",
+    "status",
+    "lifecycle",
+    "labels",
+    "depth",
+    "child_count",
+    "spawned_at",
+    "last_active_at",
+    "terminated_at",
+    "termination_reason",
+    "ttl_seconds",
+)
+AGENTS = Listing(
+    name="agent-sessions",
+    columns=AGENT,
+    orders={"spawned_at": "id"},
+    filterset=AgentSessionFilter,
+    envelope=rows_of,
+    default_limit=DEFAULT_LIMIT,
+    max_limit=MAX_LIMIT,
+)
 SERVICES = Listing(
     name="agent-services",
     columns=SERVICE,
@@ -77,6 +103,32 @@ class InvocationShape(serializers.ModelSerializer):
             name: {"min_value": 0}
             for name in ("attempts", "max_attempts", "timeout_ms")
         }
+
+
+class AgentShape(serializers.ModelSerializer):
+    """An agent session: a place in the tree of agents."""
+
+    class Meta:
+        model = AgentSession
+        fields = AGENT
+        extra_kwargs = {
+            name: {"min_value": 0} for name in ("depth", "child_count", "ttl_seconds")
+        }
+
+
+class AgentSessionsViewSet(ZoneScopedViewSet):
+    """The agents of a zone, newest first."""
+
+    model = "agents.agentsession"
+
+    @described(
+        "List agent sessions",
+        answer=page_shape("AgentSessions", AgentShape()),
+        listing=AGENTS,
+        refusals=(404,),
+    )
+    def list(self, request: Request, zone_id: str) -> HttpResponseBase:
+        return self.listed(AgentSession.objects.in_zone(zone_id), AGENTS)
 
 
 class ServicesViewSet(ZoneScopedViewSet):

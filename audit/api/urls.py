@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from django.urls import path
 
-from audit.api.views import AdminAuditViewSet, AuditEventsViewSet
+from audit.api.views import (
+    AdminAuditViewSet,
+    AuditEventsViewSet,
+    DecidedRequestViewSet,
+)
 
 app_name = "audit"
 urlpatterns = [
@@ -12,6 +16,16 @@ urlpatterns = [
         "zones/<str:zone_id>/audit",
         AuditEventsViewSet.as_view({"get": "list"}),
         name="audit-events",
+    ),
+    path(
+        "zones/<str:zone_id>/audit/by-request/<str:request_id>",
+        DecidedRequestViewSet.as_view({"get": "retrieve"}),
+        name="decided-request",
+    ),
+    path(
+        "zones/<str:zone_id>/audit/by-request/<str:request_id>/explain",
+        DecidedRequestViewSet.as_view({"get": "explain"}),
+        name="explained-request",
     ),
     path(
         "zones/<str:zone_id>/admin-audit",

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import csv
+import re
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 from typing import Any
 
 import orjson
 import pytest
 
 from audit import seals
+from audit.api import shapes
 from audit.models import AuditEvent
 from audit.tests.factories import happen
 from caracal_site import stores
@@ -28,16 +32,16 @@ def decide(zone: Zone, nth: int, **fields: Any) -> AuditEvent:
         "agent_labels": ["red"] if nth < 3 else ["blue", "two words"],
         "nested": [{"Access_Token": "hide", "shown": nth}],
     }
-    return AuditEvent.objects.create(
-        zone_id=zone.id,
-        event_type="token_exchange" if nth % 2 else "replay_detected",
-        request_id=f"req-{nth // 2}",
-        decision=("allow", "deny", "partial")[nth % 3],
-        evaluation_status="complete",
-        metadata_json=metadata,
-        occurred_at=START + timedelta(seconds=nth),
-        **fields,
-    )
+    values: dict[str, Any] = {
+        "zone_id": zone.id,
+        "event_type": "token_exchange" if nth % 2 else "replay_detected",
+        "request_id": f"req-{nth // 2}",
+        "decision": ("allow", "deny", "partial")[nth % 3],
+        "evaluation_status": "complete",
+        "metadata_json": metadata,
+        "occurred_at": START + timedelta(seconds=nth),
+    }
+    return AuditEvent.objects.create(**{**values, **fields})
 
 
 @pytest.fixture
@@ -194,19 +198,72 @@ def test_a_file_of_changes_has_the_fields_asked_for(api: Api, zone: Zone) -> Non
 
 
 @pytest.mark.parametrize(
-    "query",
+    ("query", "code"),
     [
-        "format=csv&fields=secret",
-        "format=csv&fields=method,method",
-        "format=csv&fields=",
-        "format=csv&fields=method,",
-        "fields=method",
+        ("format=csv&fields=secret", "invalid_fields"),
+        ("fields=secret", "invalid_fields"),
+        ("fields=,", "invalid_fields"),
+        ("fields=method&fields=path", "invalid_query"),
+        ("fields=", "invalid_query"),
+        ("limit=0&fields=secret", "invalid_query"),
+        ("cursor=x&fields=secret", "invalid_fields"),
     ],
 )
-def test_fields_that_no_file_has_are_refused(api: Api, zone: Zone, query: str) -> None:
+def test_fields_that_no_row_has_are_refused(
+    api: Api, zone: Zone, query: str, code: str
+) -> None:
     answer = api.get(f"/v1/zones/{zone.id}/admin-audit?{query}")
-    assert answer.status_code == 400
-    assert answer.json()["error"] == "invalid_query"
+    assert (answer.status_code, answer.json()["error"]) == (400, code)
+
+
+def test_a_page_has_the_fields_asked_for_and_leaves_out_what_is_not_there(
+    api: Api, zone: Zone
+) -> None:
+    decide(zone, 1, metadata_json={"application_id": "a1", "agent_labels": ["x y"]})
+    decide(zone, 2, metadata_json={"resource": "r"})
+    fields = "?fields=resource, decision,application_id,,decision&limit=1"
+    first = read(api, zone, "audit", fields)
+    assert first["rows"] == [{"resource": "r", "decision": "partial"}]
+    # A cursor is good for any choice of fields.
+    rest = read(api, zone, "audit", f"?limit=1&cursor={first['next_cursor']}")
+    assert rest["rows"][0]["metadata_json"]["agent_labels"] == ["x y"]
+
+
+def test_a_file_of_decisions_has_their_metadata_in_columns(
+    api: Api, zone: Zone
+) -> None:
+    decide(
+        zone,
+        1,
+        metadata_json={
+            "application_name": "=1+1",
+            "requested_scopes": ["read", "write"],
+            "agent_labels": ["two words", "x"],
+            "session_id": "hidden",
+            "latency_ms": 7,
+        },
+    )
+    answer = api.get(f"/v1/zones/{zone.id}/audit?format=csv")
+    [row] = csv.DictReader(StringIO(b"".join(answer.streaming_content).decode()))
+    assert tuple(row) == shapes.DECISION_TABLE
+    assert row["application_name"] == "'=1+1"
+    assert row["requested_scopes"] == "read write"
+    assert row["agent_labels"] == '["two words","x"]'
+    assert (row["latency_ms"], row["reason"]) == ("7", "")
+
+
+def test_a_page_can_be_had_as_a_file_and_leads_on(api: Api, zone: Zone) -> None:
+    for nth in range(3):
+        decide(zone, nth)
+    path = f"/v1/zones/{zone.id}/audit?format=csv&fields=id&limit=2"
+    first = api.get(path)
+    assert len(b"".join(first.streaming_content).splitlines()) == 3
+    following = re.match(r'<(.+)>; rel="next"', first["Link"])
+    assert following
+    last = api.get(following[1])
+    assert last["Content-Type"].startswith("text/csv")
+    assert len(b"".join(last.streaming_content).splitlines()) == 2
+    assert "Link" not in last
 
 
 def test_changes_are_narrowed(api: Api, zone: Zone) -> None:

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import csv
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from io import StringIO
 from itertools import chain
 from typing import Any
@@ -21,15 +22,21 @@ from django.db.models import QuerySet
 from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-from caracal_site.api.pagination import Question, Row, read_batches
+from caracal_site.api.pagination import (
+    Question,
+    Row,
+    link_to_next,
+    read_batches,
+    read_page,
+)
 from caracal_site.api.renderers import dumps
-from caracal_site.errors import InvalidQuery
 from caracal_site.times import to_wire
 
 log = logging.getLogger(__name__)
 BATCH = 1_000
 # What spreadsheets take for the beginning of a formula.
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001
+WORD = re.compile(r"[^\s\[][^\s]*")
 Batches = Iterator[list[Row]]
 
 
@@ -58,7 +65,15 @@ def _cell(value: Any) -> Any:
             return to_wire(value)
         case str():
             return f"'{value}" if value.startswith(FORMULA) else value
+        case list() if value and all(_is_word(one) for one in value):
+            return _cell(" ".join(value))
     return dumps(value).decode()
+
+
+def _is_word(value: Any) -> bool:
+    """Whether ``value`` can be told from its neighbours, and from JSON, in a list of
+    words."""
+    return isinstance(value, str) and WORD.fullmatch(value) is not None
 
 
 def ndjson_lines(members: tuple[str, ...], batches: Batches) -> Iterator[bytes]:
@@ -83,10 +98,11 @@ class Format:
     media_type: str
     lines: Callable[[tuple[str, ...], Batches], Iterator[bytes]]
     broken: bytes
+    is_table: bool = False
 
 
 FORMATS: Mapping[str, Format] = {
-    "csv": Format("text/csv", csv_lines, b"EXPORT INCOMPLETE: ask again\r\n"),
+    "csv": Format("text/csv", csv_lines, b"EXPORT INCOMPLETE: ask again\r\n", True),
     "ndjson": Format(
         "application/x-ndjson",
         ndjson_lines,
@@ -100,29 +116,32 @@ def export(
     rows: QuerySet[Any],
     extension: str,
     *,
+    name: str,
     is_head: bool,
     record: Callable[[], None],
 ) -> HttpResponseBase:
-    """The list as a file, with ``record`` called before any row leaves.
+    """The list as a file named ``name``, with ``record`` called before any row leaves.
 
-    Raises InvalidQuery for a page: an export has all.
+    It has all rows, or the page whose ``limit`` or ``cursor`` is asked for, with a
+    ``Link`` to the next one.
     """
-    if asked.limit is not None or asked.cursor is not None:
-        raise InvalidQuery("An export has no pages: leave out limit and cursor.")
     kind = FORMATS[extension]
     headers = {
         "Content-Type": f"{kind.media_type}; charset=utf-8",
-        "Content-Disposition": f'attachment; filename="{_name(asked)}.{extension}"',
+        "Content-Disposition": f'attachment; filename="{name}.{extension}"',
         "X-Accel-Buffering": "no",
     }
     if is_head:
         return HttpResponse(headers=headers)
-    batches = read_batches(asked, rows, BATCH)
+    shown = asked.in_a_table if kind.is_table else asked
+    if asked.limit is None and asked.cursor is None:
+        batches = read_batches(shown, rows, BATCH)
+    else:
+        page = read_page(shown, rows)
+        batches = iter([page.rows])
+        if page.cursor:
+            headers["Link"] = link_to_next(asked, page.cursor, extension)
     first = next(batches)
     record()
-    lines = kind.lines(asked.members, chain([first], batches))
+    lines = kind.lines(shown.members, chain([first], batches))
     return StreamingHttpResponse(to_the_end(lines, kind.broken), headers=headers)
-
-
-def _name(asked: Question) -> str:
-    return f"{asked.listing.name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"

@@ -7,7 +7,7 @@ under inserts, however deep. Pages and exports read it in the same way.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -18,7 +18,7 @@ from django.db.models import QuerySet
 from django.http import QueryDict
 
 from caracal_site import cursors
-from caracal_site.errors import InvalidQuery
+from caracal_site.errors import InvalidFields, InvalidQuery
 
 Row = dict[str, Any]
 DEFAULT_LIMIT = 200
@@ -30,6 +30,10 @@ FIELDS = "fields"
 ARCHIVED = "archived"
 
 
+# What a derived member is in a row that has none: it is left out.
+ABSENT: Any = object()
+
+
 def as_it_is(row: Row) -> Row:
     return row
 
@@ -39,10 +43,11 @@ class Listing:
     """What a list of the API is.
 
     ``columns`` are read, ``shape`` makes of a row what goes out, and ``shown`` names
-    its members where they are others; ``derived`` are members that only files have,
-    when they are asked for by name. ``orders`` are the words it can be ordered by
-    and their columns, which are never null; it is ordered by the first, descending,
-    unless asked otherwise, and by id among equals. The column ``id`` stands for
+    its members where they are others. ``derived`` are members that a row has when they
+    are asked for by name, or ABSENT; ``tabular`` names what a CSV file has when nothing
+    is asked for, where that is something else. ``orders`` are the words it can be
+    ordered by and their columns, which are never null; it is ordered by the first,
+    descending, unless asked otherwise, and by id among equals. The column ``id`` is for
     creation in tables too busy for an index on the time. ``envelope`` puts a page and
     the cursor behind it into a body; without it a page is a bare array, with a
     ``Link`` to the next.
@@ -55,6 +60,7 @@ class Listing:
     shown: tuple[str, ...] = ()
     shape: Callable[[Row], Row] = as_it_is
     derived: Mapping[str, Callable[[Row], Any]] = field(default_factory=dict)
+    tabular: tuple[str, ...] = ()
     envelope: Callable[[list[Row], str | None], Any] | None = None
     default_limit: int = DEFAULT_LIMIT
     max_limit: int = MAX_LIMIT
@@ -63,6 +69,11 @@ class Listing:
     def members(self) -> tuple[str, ...]:
         """The members of a row as it goes out."""
         return self.shown or self.columns
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """What ``fields`` may name."""
+        return (*self.members, *self.derived)
 
     @property
     def orderings(self) -> tuple[str, ...]:
@@ -143,14 +154,22 @@ class Question:
         if not self.fields:
             return shaped
         derived = self.listing.derived
-        return {
+        chosen = {
             name: derived[name](shaped) if name in derived else shaped[name]
             for name in self.fields
         }
+        return {name: value for name, value in chosen.items() if value is not ABSENT}
 
     @property
     def members(self) -> tuple[str, ...]:
         return self.fields or (*self.listing.members, *self._told_archived)
+
+    @property
+    def in_a_table(self) -> Question:
+        """The same question for rows of a table."""
+        if self.fields or not self.listing.tabular:
+            return self
+        return replace(self, fields=self.listing.tabular)
 
     @property
     def _told_archived(self) -> tuple[str, ...]:
@@ -169,7 +188,10 @@ class Question:
 
     @property
     def bound_to(self) -> str:
-        return cursors.fingerprint(self.path, self.asked)
+        """What a cursor is good for: the same rows in the same order, whatever is shown
+        of them."""
+        alike = {key: self.asked[key] for key in self.asked if key != FIELDS}
+        return cursors.fingerprint(self.path, alike)
 
 
 def question(listing: Listing, *, path: str, query: QueryDict) -> Question:
@@ -196,11 +218,11 @@ def question(listing: Listing, *, path: str, query: QueryDict) -> Question:
 
 
 def chosen_fields(listing: Listing, text: str) -> tuple[str, ...]:
-    """The members a file is to have, in the order named. Raises InvalidQuery."""
-    names = tuple(text.split(","))
-    known = (*listing.members, *listing.derived)
-    if len(set(names)) < len(names) or set(names) - set(known):
-        raise InvalidQuery(f"fields must be different ones of {', '.join(known)}.")
+    """The members a row is to have, in the order named. Raises InvalidFields."""
+    names = tuple(name for part in text.split(",") if (name := part.strip()))
+    known = listing.choices
+    if not names or len(names) > len(known) or set(names) - set(known):
+        raise InvalidFields(f"fields must be some of {', '.join(known)}.")
     return names
 
 
@@ -279,8 +301,16 @@ def read_batches(
         following = asked.order.after(found, asked.order.position(read[-1]))
 
 
-def link_to_next(asked: Question, cursor: str) -> str:
-    """The ``Link`` header of a page that is not the last."""
+def link_to_next(asked: Question, cursor: str, form: str | None = None) -> str:
+    """The ``Link`` header of a page that is not the last, in the ``form`` of a file
+    where it was asked for so."""
     limit = asked.limit or asked.listing.default_limit
-    following = urlencode({**asked.asked, "limit": limit, "cursor": cursor})
+    following = urlencode(
+        {
+            **asked.asked,
+            **({FORMAT: form} if form else {}),
+            "limit": limit,
+            "cursor": cursor,
+        }
+    )
     return f'<{asked.path}?{following}>; rel="next"'

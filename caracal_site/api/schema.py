@@ -190,15 +190,15 @@ def _common_parameters(listing: Listing) -> list[OpenApiParameter]:
             "format",
             OpenApiTypes.STR,
             enum=["json", *FORMATS],
-            description="json for a page; anything else for all rows as a file, which"
-            " is recorded in the audit trail. A file that broke off says so in its last"
-            " line.",
+            description="json for a page; anything else for a file of all rows, or of"
+            " the page whose limit or cursor is given. Files are recorded in the audit"
+            " trail; one that broke off says so in its last line.",
         ),
         OpenApiParameter(
             "fields",
             OpenApiTypes.STR,
-            description="The members a file is to have, divided by commas: different"
-            f" ones of {', '.join((*listing.members, *listing.derived))}.",
+            description="The members a row is to have, divided by commas: some of"
+            f" {', '.join(listing.choices)}.",
         ),
     ]
 

@@ -146,9 +146,9 @@ class ApiViewSet(ViewSet):
         if form in FORMATS:
             is_head = request.method == "HEAD"
             record = partial(self._record_export, asked, form)
-            return export(asked, rows, form, is_head=is_head, record=record)
-        if asked.fields:
-            raise InvalidQuery("fields are chosen for files: add format=csv or ndjson.")
+            zone = f"-{self.zone.id}" if self.zone else ""
+            name = f"{listing.name}{zone}"
+            return export(asked, rows, form, name=name, is_head=is_head, record=record)
         page = read_page(asked, rows)
         if listing.envelope is not None:
             return Response(listing.envelope(page.rows, page.cursor))

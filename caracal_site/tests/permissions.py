@@ -123,6 +123,7 @@ API: list[tuple[str, str, ApiGuard]] = [
     ("DELETE", _ZONE, ApiGuard.ZONE_WRITE),
     ("GET", f"{_ZONE}/admin-audit", ApiGuard.ZONE_READ),
     ("GET", f"{_ZONE}/agent-services", ApiGuard.ZONE_READ),
+    ("GET", f"{_ZONE}/agent-sessions", ApiGuard.ZONE_READ),
     ("GET", f"{_ZONE}/applications", ApiGuard.ZONE_READ),
     ("POST", f"{_ZONE}/applications", ApiGuard.ZONE_WRITE),
     ("POST", f"{_ZONE}/applications/dcr", ApiGuard.ZONE_WRITE),
@@ -132,6 +133,8 @@ API: list[tuple[str, str, ApiGuard]] = [
     ("POST", f"{_ZONE}/applications/{{id}}/rotate-secret", ApiGuard.ZONE_WRITE),
     ("GET", f"{_ZONE}/applications/{{id}}/used-by", ApiGuard.ZONE_READ),
     ("GET", f"{_ZONE}/audit", ApiGuard.ZONE_READ),
+    ("GET", f"{_ZONE}/audit/by-request/{{request_id}}", ApiGuard.ZONE_READ),
+    ("GET", f"{_ZONE}/audit/by-request/{{request_id}}/explain", ApiGuard.ZONE_READ),
     ("GET", f"{_ZONE}/dcr-status", ApiGuard.ZONE_READ),
     ("GET", f"{_ZONE}/delegations", ApiGuard.ZONE_READ),
     ("GET", f"{_ZONE}/delegations/{{id}}", ApiGuard.ZONE_READ),
@@ -181,6 +184,7 @@ API: list[tuple[str, str, ApiGuard]] = [
     ("PATCH", f"{_ZONE}/resources/{{id}}", ApiGuard.ZONE_WRITE),
     ("DELETE", f"{_ZONE}/resources/{{id}}", ApiGuard.ZONE_WRITE),
     ("GET", f"{_ZONE}/resources/{{id}}/used-by", ApiGuard.ZONE_READ),
+    ("GET", f"{_ZONE}/sessions", ApiGuard.ZONE_READ),
 ]
 
 _AGENTS = "/zones/{zone_id}/agents"

@@ -115,7 +115,7 @@ def test_a_list_gives_the_same_rows_page_by_page_and_as_files(
     heading, *cells = csv.reader(
         io.StringIO(text(api.get(f"{here}{narrowed}&format=csv")))
     )
-    assert tuple(heading) == listing.members
+    assert tuple(heading) == (listing.tabular or listing.members)
     assert [dict(zip(heading, row, strict=True))["id"] for row in cells][
         -len(rows) or len(cells) :
     ] == [row["id"] for row in rows]
@@ -138,7 +138,7 @@ def test_a_list_can_be_ordered_by_what_it_declares(
 @pytest.mark.parametrize(
     "query",
     ["colour=1", "format=xml", "format=", "format=csv&format=csv", "format=CSV",
-     "limit=0", "format=csv&limit=5", "format=ndjson&cursor=x", "cursor=nope",
+     "limit=0", "format=csv&limit=0", "format=ndjson&cursor=x", "cursor=nope",
      "format=csv&colour=1", "search=a%00b"],
 )  # fmt: skip
 def test_a_list_refuses_a_question_it_does_not_know(
@@ -174,8 +174,9 @@ def test_a_file_says_what_it_is_and_who_took_it(
         answer = api.get(f"{here}?format={form}&ordering={listing.orderings[-1]}")
         text(answer)
         assert answer["Content-Type"] == f"{kind}; charset=utf-8"
-        disposition = rf'attachment; filename="{listing.name}-\d{{8}}T\d{{6}}Z\.{form}"'
-        assert re.fullmatch(disposition, answer["Content-Disposition"])
+        name = f"{listing.name}-{populated.zone.id}" if "{" in path else listing.name
+        disposition = f'attachment; filename="{name}.{form}"'
+        assert answer["Content-Disposition"] == disposition
         assert answer["Cache-Control"] == "no-store"
         row = AdminAuditEvent.objects.get(request_id=answer["X-Request-ID"])
         assert (row.entity_type, row.entity_id) == ("exports", listing.name)

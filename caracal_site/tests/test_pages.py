@@ -100,6 +100,7 @@ def paths_of(zone: Zone) -> list[str]:
         f"{here}/applications/dcr", f"{here}/providers", f"{here}/resources",
         f"{here}/resources/{resource.id}", f"{here}/audit", f"{here}/admin-audit",
         f"{here}/delegations", f"{here}/invocations", f"{here}/agent-services",
+        f"{here}/agent-sessions", f"{here}/sessions", f"{here}/audit/by-request/r",
         f"{here}/providers?kind=odd", f"{here}/applications/no one",
     ]  # fmt: skip
 
@@ -296,6 +297,7 @@ def test_people_may_do_here_what_they_may_in_the_console(zone: Zone) -> None:
     for other in (here, "/v1/zones", f"{here}/providers", "/v1/admin-tokens",
                   f"{here}/audit", f"{here}/admin-audit", f"{here}/delegations",
                   f"{here}/invocations", f"{here}/agent-services", f"{here}/overview",
+                  f"{here}/agent-sessions", f"{here}/sessions",
                   f"{here}/providers?format=csv"):  # fmt: skip
         answer = looker.get(other, headers=AS_PROGRAM)
         assert refusal(answer) == (403, "forbidden"), other
