@@ -191,7 +191,9 @@ def audit_chain() -> Figure:
     age = (timezone.now() - oldest).total_seconds() if oldest else 0
     late = age > LATE_SECONDS
     note = (
-        f"{number:,} rows wait, oldest {display.span(age)}" if number else "every row"
+        f"{display.counted(number, 'row')} to seal, oldest {display.span(age)}"
+        if number
+        else "every row"
     )
     value = "sealing is late" if late else "sealed"
     url = reverse("admin:audit_adminauditevent_changelist")
