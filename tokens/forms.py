@@ -32,7 +32,8 @@ class TokenRequest:
     """A well-formed token request. An empty parameter is an absent one.
 
     ``resources`` and ``scopes`` have no duplicates and keep their order;
-    ``ttl_seconds`` is between 1 and the longest life of a session token.
+    ``ttl_seconds`` is between 1 and the longest life of a session token, and
+    ``asked_ttl_seconds`` the same unless it was left to the default.
     ``is_gateway_signed`` tells that any of the gateway's headers was there.
     """
 
@@ -42,6 +43,7 @@ class TokenRequest:
     resources: tuple[str, ...]
     scopes: tuple[str, ...]
     ttl_seconds: int
+    asked_ttl_seconds: int | None = None
     subject_token: str = ""
     actor_token: str = ""
     session_id: str | None = None
@@ -73,6 +75,7 @@ def read(
     if fields.get("grant_type") not in (TOKEN_EXCHANGE, CLIENT_CREDENTIALS):
         raise UnsupportedGrantType
     _check_credentials(fields)
+    ttl, is_default = _ttl(fields.get("ttl_seconds", ""))
     references = {name: _reference(name, fields) for name in REFERENCES}
     return TokenRequest(
         application_id=fields.get("application_id", ""),
@@ -80,7 +83,8 @@ def read(
         client_secret=fields.get("client_secret", ""),
         resources=_checked_resources(resources),
         scopes=tuple(dict.fromkeys(fields.get("scope", "").split())),
-        ttl_seconds=_ttl(fields.get("ttl_seconds", "")),
+        ttl_seconds=ttl,
+        asked_ttl_seconds=None if is_default else ttl,
         subject_token=fields.get("subject_token", ""),
         actor_token=fields.get("actor_token", ""),
         challenge_response=fields.get("challenge_response", ""),
@@ -140,15 +144,15 @@ def _checked_resources(values: list[str]) -> tuple[str, ...]:
     return resources
 
 
-def _ttl(text: str) -> int:
-    if not text:
-        return int(settings.SESSION_TOKEN_DEFAULT_TTL_SECONDS)
+def _ttl(text: str) -> tuple[int, bool]:
+    """The life asked for, and whether that is the default."""
     longest = int(settings.SESSION_TOKEN_MAX_TTL_SECONDS)
-    if not INTEGER.match(text) or not 0 <= int(text) <= longest:
+    if text and (not INTEGER.match(text) or not 0 <= int(text) <= longest):
         raise InvalidTokenRequest(
             f"ttl_seconds must be an integer from 0 to {longest}."
         )
-    return int(text) or int(settings.SESSION_TOKEN_DEFAULT_TTL_SECONDS)
+    asked = int(text or 0)
+    return asked or int(settings.SESSION_TOKEN_DEFAULT_TTL_SECONDS), not asked
 
 
 def _boolean(name: str, fields: dict[str, str]) -> bool:

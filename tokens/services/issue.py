@@ -7,7 +7,7 @@ recorded as allowed before the token it is about exists.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import floor
 from typing import Any
 
@@ -17,28 +17,23 @@ from django.db import transaction
 from prometheus_client import Counter
 
 from caracal_site import context, database, rates, statements
-from caracal_site.errors import CaracalError, RateLimited
+from caracal_site.errors import RateLimited
 from caracal_site.ids import new_id
 from policies import active
-from policies.decision import (
-    ActiveSet,
-    DecisionRequest,
-    Principal,
-    ResourceFacts,
-    decide,
-)
+from policies.decision import ActiveSet, DecisionRequest, ResourceFacts, decide
 from tokens import keys
 from tokens.errors import (
     ChallengeInvalid,
     ClientNotAuthenticated,
-    ExchangeDenied,
     InvalidTokenRequest,
     PolicyEvaluationFailed,
     TooManyExchanges,
 )
-from tokens.forms import ACCESS_TOKEN_TYPE, TokenRequest
-from tokens.services import clients
+from tokens.forms import TokenRequest
+from tokens.services import binding, clients
+from tokens.services.binding import Binding
 from tokens.services.ledger import Ledger, Verdict
+from tokens.services.outcomes import Refusal, TokenAnswer
 from zones.models import Application
 
 MAX_TOKEN_LENGTH = 4096
@@ -50,27 +45,6 @@ exchanges = Counter(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenAnswer:
-    """An issued token and what it is good for."""
-
-    access_token: str
-    expires_in: int
-    scope: str
-    target_resources: tuple[str, ...]
-
-    def as_json(self) -> dict[str, Any]:
-        """The members of the answer; ``scope`` is absent when empty."""
-        return {
-            "access_token": self.access_token,
-            "token_type": "Bearer",
-            "expires_in": self.expires_in,
-            **({"scope": self.scope} if self.scope else {}),
-            "issued_token_type": ACCESS_TOKEN_TYPE,
-            "target_resources": list(self.target_resources),
-        }
-
-
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What the database knows about a request, as of ``now`` (epoch seconds)."""
@@ -79,25 +53,27 @@ class Facts:
     application_expires_at: int | None
     key_id: str
     sealed_private_key: bytes
-    session_usable: bool
+    session_ends_at: int | None
     resources: Mapping[str, Mapping[str, Any]]
     policy_revision: int
     policies: Mapping[str, str] | None
 
     @property
     def seconds_left(self) -> int:
-        """How long the application itself may go on."""
-        if self.application_expires_at is None:
-            return int(settings.SESSION_TOKEN_MAX_TTL_SECONDS)
-        return self.application_expires_at - self.now
+        """How long the application, and the session it names, may go on."""
+        ends = (self.application_expires_at, self.session_ends_at)
+        left = [end - self.now for end in ends if end is not None]
+        return min(left, default=int(settings.SESSION_TOKEN_MAX_TTL_SECONDS))
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """Nothing was issued. The ledger tells ``reason``, the client only ``error``."""
+class Case:
+    """A request being judged, with what is known about it."""
 
-    reason: str
-    error: CaracalError = field(default_factory=ExchangeDenied)
+    request: TokenRequest
+    application: Application
+    facts: Facts
+    bound: Binding | None
 
 
 def issue_session_token(request: TokenRequest) -> TokenAnswer:
@@ -139,11 +115,16 @@ def _exchange(
     if facts is None or facts.seconds_left < 1:
         return None
     ledger = Ledger(request, application)
-    refusal = _unsupported(request) or _unusable_session(facts)
+    refusal = _unsupported(request) or _unusable_session(request, facts)
+    bound = None if refusal else binding.find(request, application)
+    if isinstance(bound, Refusal):
+        refusal, bound = bound, None
     if refusal is None:
-        verdicts, refusal = _judged(request, application, facts)
+        case = Case(request, application, facts, bound)
+        ledger.bind(bound)
+        verdicts, refusal = _judged(case)
         if refusal is None:
-            return _issue(request, application, facts, verdicts, ledger)
+            return _issue(case, verdicts, ledger)
         ledger.add_verdicts(verdicts)
     ledger.add_refusal(refusal.reason)
     parameters = {"ledger": ledger.as_parameter(), **_decided_by(application, facts)}
@@ -165,17 +146,17 @@ def _facts(request: TokenRequest, application: Application) -> Facts | None:
     )
     if not rows:
         return None
-    now, expires_at, key_id, sealed, session_usable, resources, revision, policies = (
-        rows[0]
-    )
+    now, ends_at, key_id, sealed, session_ends_at, resources, revision, policies = rows[
+        0
+    ]
     if key_id is None:
         raise LookupError(f"zone {application.zone_id} has no key that signs")
     return Facts(
         floor(now),
-        None if expires_at is None else floor(expires_at),
+        None if ends_at is None else floor(ends_at),
         str(key_id),
         bytes(sealed),
-        bool(session_usable),
+        None if session_ends_at is None else floor(session_ends_at),
         orjson.loads(str(resources)),
         int(revision),
         orjson.loads(str(policies)) if policies is not None else None,
@@ -198,31 +179,27 @@ def _unsupported(request: TokenRequest) -> Refusal | None:
         return Refusal("actor_token_not_supported")
     if request.challenge_id or request.challenge_response:
         return Refusal("challenge_invalid", ChallengeInvalid())
-    if request.delegation_edge_id:
-        return Refusal("delegation_edge_not_usable")
     if request.runtime_credential_injection:
         return Refusal("credential_injection_denied")
     return None
 
 
-def _unusable_session(facts: Facts) -> Refusal | None:
-    return None if facts.session_usable else Refusal("session_not_usable")
+def _unusable_session(request: TokenRequest, facts: Facts) -> Refusal | None:
+    if request.session_id is None or facts.session_ends_at is not None:
+        return None
+    return Refusal("session_not_usable")
 
 
-def _judged(
-    request: TokenRequest, application: Application, facts: Facts
-) -> tuple[list[Verdict], Refusal | None]:
+def _judged(case: Case) -> tuple[list[Verdict], Refusal | None]:
     """What is found about each resource, by the policies in force, and why nothing can
     be issued for any of them, if so."""
     failed = Refusal("policy_eval_failed", PolicyEvaluationFailed())
     try:
-        policies = active.ready(**facts.policies) if facts.policies else None
+        asked = case.facts.policies
+        policies = active.ready(**asked) if asked else None
     except active.CannotLoad:
         return [], failed
-    verdicts = [
-        _judge(request, application, facts, policies, name)
-        for name in request.resources
-    ]
+    verdicts = [_judge(case, policies, name) for name in case.request.resources]
     if any(verdict.is_incomplete for verdict in verdicts):
         return verdicts, failed
     if not any(verdict.is_granted for verdict in verdicts):
@@ -230,27 +207,19 @@ def _judged(
     return verdicts, None
 
 
-def _judge(
-    request: TokenRequest,
-    application: Application,
-    facts: Facts,
-    policies: ActiveSet | None,
-    identifier: str,
-) -> Verdict:
-    resource = facts.resources.get(identifier)
+def _judge(case: Case, policies: ActiveSet | None, identifier: str) -> Verdict:
+    request, edge = case.request, case.bound.edge if case.bound else None
+    resource = case.facts.resources.get(identifier)
     if resource is None:
         return Verdict(identifier, "resource_not_found")
-    by_trait = scopes_by_trait(request.scopes, application.traits)
+    by_trait = scopes_by_trait(request.scopes, case.application.traits)
     wanted = tuple(scope for scope in request.scopes if scope not in by_trait)
     if not set(wanted) <= set(resource["scopes"]):
         return Verdict(identifier, "scope_mismatch")
+    if edge is not None and not edge.covers(resource["id"], identifier):
+        return Verdict(identifier, "resource_outside_delegation")
     question = DecisionRequest(
-        principal=Principal(
-            id=application.id,
-            zone_id=application.zone_id,
-            registration_method=application.registration_method,
-            agent_session_id=request.agent_session_id,
-        ),
+        principal=binding.principal(case.application, case.bound),
         resource=ResourceFacts(
             id=resource["id"],
             identifier=identifier,
@@ -261,6 +230,7 @@ def _judge(
         trace_id=context.current().request_id,
         session_id=request.session_id,
         delegation_edge_id=request.delegation_edge_id,
+        delegation_edge=edge.for_policies if edge else None,
     )
     decision = decide(question, policies)
     return Verdict(identifier, decision.evaluation_status, decision, question)
@@ -281,19 +251,15 @@ def scopes_by_trait(scopes: Sequence[str], traits: Sequence[str]) -> frozenset[s
     )
 
 
-def _issue(
-    request: TokenRequest,
-    application: Application,
-    facts: Facts,
-    verdicts: Sequence[Verdict],
-    ledger: Ledger,
-) -> TokenAnswer:
+def _issue(case: Case, verdicts: Sequence[Verdict], ledger: Ledger) -> TokenAnswer:
+    request, application, facts = case.request, case.application, case.facts
     granted = tuple(verdict.resource for verdict in verdicts if verdict.is_granted)
     session_id, jti = new_id(), new_id()
-    lifetime = min(request.ttl_seconds, facts.seconds_left)
+    lifetime = _lifetime(case)
     claims = _claims(request, application, granted)
     claims |= {"iat": facts.now, "exp": facts.now + lifetime, "jti": jti}
     claims |= {"sid": session_id, "root_sid": session_id}
+    claims |= case.bound.claims() if case.bound else {}
     key = keys.private_key(application.zone_id, facts.key_id, facts.sealed_private_key)
     token = keys.sign(claims, facts.key_id, key)
     if len(token) > MAX_TOKEN_LENGTH:
@@ -301,8 +267,14 @@ def _issue(
             "The token would be too long; ask for fewer resources."
         )
     ledger.add_verdicts(verdicts, jti=jti, sid=session_id)
-    parameters = {"scope": "", **claims, **_decided_by(application, facts)}
-    parameters["ledger"] = ledger.as_parameter()
+    parameters = {
+        "scope": "",
+        "agent_session_id": None,
+        "delegation_edge_id": None,
+        **claims,
+        **_decided_by(application, facts),
+        "ledger": ledger.as_parameter(),
+    }
     if not statements.execute("tokens/issue", parameters):
         raise database.Changed
     return TokenAnswer(
@@ -311,6 +283,15 @@ def _issue(
         scope=" ".join(request.scopes),
         target_resources=granted,
     )
+
+
+def _lifetime(case: Case) -> int:
+    """As long as was asked for, and no longer than anything the token rests on."""
+    bounds = [case.request.ttl_seconds, case.facts.seconds_left]
+    if case.bound is not None:
+        left = case.bound.seconds_left(case.facts.now)
+        bounds += [left] if left is not None else []
+    return max(min(bounds), 1)
 
 
 def _claims(

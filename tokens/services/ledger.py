@@ -13,6 +13,7 @@ from caracal_site.ids import new_id
 from policies import inputs, rules
 from policies.decision import COMPLETE, Decision, DecisionRequest
 from tokens.forms import TokenRequest
+from tokens.services.binding import Binding
 from zones.models import Application
 
 
@@ -41,7 +42,12 @@ class Ledger:
     def __init__(self, request: TokenRequest, application: Application) -> None:
         self._request = request
         self._application = application
+        self._bound: Mapping[str, Any] = {}
         self._rows: list[dict[str, Any]] = []
+
+    def bind(self, bound: Binding | None) -> None:
+        """The agent and the edge that every further row is about."""
+        self._bound = bound.metadata() if bound else {}
 
     def add_verdicts(
         self, verdicts: Sequence[Verdict], *, jti: str = "", sid: str = ""
@@ -74,6 +80,7 @@ class Ledger:
             "agent_session_id": self._request.agent_session_id or "",
             "delegation_edge_id": self._request.delegation_edge_id or "",
             "runtime_credential_injection": self._request.runtime_credential_injection,
+            **self._bound,
         }
 
     def _add(

@@ -48,9 +48,8 @@ caller AS (
                     id = %(caller_agent)s::text
                     AND zone_id = %(caller_zone)s::text
                     AND application_id = %(caller_client)s::text
-                    AND status = 'active'
-                    AND (expires_at IS NULL OR expires_at > now())
-                    AND (lifecycle <> 'service' OR heartbeat_deadline_at > now())
+                    AND
+                    -- include: tokens/agent_in_force
             )
         )
         AND (

@@ -1,7 +1,8 @@
 -- What issuing a token needs to know: no row when the application or its zone is not in
--- force, or the secret that proved who asks is not good any more. Bounded by the resources asked for (at most 32); everything is found by a
--- primary or unique key. The share locks make an archival of either wait for the
--- session about to be written, or this statement for the archival: then no row comes.
+-- force, or the secret that proved who asks is not good any more. Bounded by the resources
+-- asked for (at most 32); everything is found by a primary or unique key. The share locks
+-- make an archival of either wait for the session about to be written, or this statement
+-- for the archival: then no row comes.
 -- An activation of policies waits likewise; when this statement waited for one, it still
 -- sees what was in force before, which ``policies_stand`` then finds out.
 SELECT
@@ -9,8 +10,8 @@ SELECT
     extract(epoch FROM applications.expires_at) AS application_expires_at,
     signing_keys.id AS key_id,
     signing_keys.sealed_private_key,
-    %(session_id)s::text IS NULL OR EXISTS (
-        SELECT FROM sessions
+    (
+        SELECT extract(epoch FROM sessions.expires_at) FROM sessions
         WHERE
             sessions.id = %(session_id)s::text
             AND sessions.zone_id = zones.id
@@ -19,7 +20,7 @@ SELECT
             AND sessions.session_type = 'application'
             AND sessions.status = 'active'
             AND sessions.expires_at > now()
-    ) AS session_usable,
+    ) AS session_ends_at,
     (
         SELECT
             coalesce(

@@ -4,10 +4,11 @@ WITH
 -- include: tokens/ledger
 INSERT INTO sessions (
     id, zone_id, session_type, subject_id, client_id, jti, scope, status,
-    expires_at, authenticated_at
+    agent_session_id, delegation_edge_id, expires_at, authenticated_at
 )
 SELECT
     %(sid)s, %(zone_id)s::text, 'application', %(sub)s, %(client_id)s, %(jti)s,
-    %(scope)s, 'active', to_timestamp(%(exp)s), to_timestamp(%(iat)s)
+    %(scope)s, 'active', %(agent_session_id)s, %(delegation_edge_id)s,
+    to_timestamp(%(exp)s), to_timestamp(%(iat)s)
 WHERE
 -- include: tokens/policies_stand

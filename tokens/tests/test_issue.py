@@ -188,7 +188,6 @@ def test_what_cannot_be_granted_is_left_out_and_explained(
         ({"scope": "read"}, "complete", "no_rule_matched"),
         ({"scope": f"{LIFECYCLE} read"}, "complete", "no_rule_matched"),
         ({"scope": ""}, "complete", "no_rule_matched"),
-        ({"agent_session_id": "a"}, "complete", "no_rule_matched"),
     ],
     ids=str,
 )
@@ -214,6 +213,7 @@ def test_a_request_nothing_is_granted_of_is_denied_and_explained(
         ({"challenge_id": "x"}, ChallengeInvalid, "challenge_invalid"),
         ({"challenge_response": "x"}, ChallengeInvalid, "challenge_invalid"),
         ({"delegation_edge_id": "x"}, ExchangeDenied, "delegation_edge_not_usable"),
+        ({"agent_session_id": "a"}, ExchangeDenied, "agent_session_not_usable"),
         ({"session_id": "x"}, ExchangeDenied, "session_not_usable"),
         (
             {"runtime_credential_injection": "true"},

@@ -1,0 +1,39 @@
+"""What a token request comes to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from caracal_site.errors import CaracalError
+from tokens.errors import ExchangeDenied
+from tokens.forms import ACCESS_TOKEN_TYPE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenAnswer:
+    """An issued token and what it is good for."""
+
+    access_token: str
+    expires_in: int
+    scope: str
+    target_resources: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The members of the answer; ``scope`` is absent when empty."""
+        return {
+            "access_token": self.access_token,
+            "token_type": "Bearer",
+            "expires_in": self.expires_in,
+            **({"scope": self.scope} if self.scope else {}),
+            "issued_token_type": ACCESS_TOKEN_TYPE,
+            "target_resources": list(self.target_resources),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Nothing was issued. The ledger tells ``reason``, the client only ``error``."""
+
+    reason: str
+    error: CaracalError = field(default_factory=ExchangeDenied)
