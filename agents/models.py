@@ -30,8 +30,9 @@ class AgentSession(models.Model):
     Invariants: ``ancestor_ids`` is the path from the root down to the parent, so its
     length is ``depth``; ``child_count`` counts live children; ``narrowed`` is set by
     the first inbound delegation edge and never cleared (D10); ``transition`` grows
-    with every change of ``status`` and makes event keys unique. Numbers here are plain
-    integers: each CHECK is read and compiled anew by every insert. Rows of zones,
+    with every change of ``status`` and makes event keys unique. No index knows the
+    status, so that to suspend and to resume change rows in place. Numbers here are
+    plain integers: each CHECK is read and compiled anew by every insert. Rows of zones,
     applications and authority sessions are never deleted, so those references carry
     no database constraint: checking them would lock the same few rows in every spawn.
     """
@@ -114,10 +115,13 @@ class AgentSession(models.Model):
             ),
             models.Index(
                 fields=["expires_at"],
-                condition=Q(
-                    status__in=["active", "suspended"], expires_at__isnull=False
-                ),
+                condition=Q(terminated_at=None, expires_at__isnull=False),
                 name="agent_sessions_expiring",
+            ),
+            models.Index(
+                fields=["application", "subject_session"],
+                condition=Q(terminated_at=None),
+                name="agent_sessions_standing",
             ),
             GinIndex(
                 fields=["labels"],

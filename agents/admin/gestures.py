@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from django.db import transaction
 
-from agents import services
+from agents import errors, services
 from agents.models import AgentSession, AgentStatus
-from caracal_site import statements
 from caracal_site.actors import Actor
 from caracal_site.console import display
 from caracal_site.console.gestures import Affected, Done, Gesture, Impact, examples
@@ -92,15 +92,6 @@ class Terminate(Gesture):
         return Done(f"{display.counted(ended, 'agent')} ended.")
 
 
-def subtree(agent: AgentSession, status: AgentStatus) -> list[str]:
-    """Whom suspending or resuming touches: the statement the services use."""
-    found = statements.fetch_all(
-        "agents/subtree",
-        {"zone_id": agent.zone_id, "id": agent.id, "status": status.value},
-    )
-    return [str(row[0]) for row in found]
-
-
 class Suspend(Gesture):
     name = "suspend"
     button = "Suspend"
@@ -115,7 +106,10 @@ class Suspend(Gesture):
         return row.status == AgentStatus.ACTIVE
 
     def preview(self, rows: Sequence[AgentSession]) -> Impact:
-        found = (subtree(row, AgentStatus.ACTIVE) for row in rows)
+        found = (
+            services.preview_suspension(zone_id=row.zone_id, agent_id=row.id)
+            for row in rows
+        )
         ids = list(dict.fromkeys(id_ for below in found for id_ in below))
         return Impact([Affected("Agents suspended", len(ids), named(ids))])
 
@@ -125,14 +119,14 @@ class Suspend(Gesture):
     ) -> Done:
         suspended = 0
         for row in rows:
-            if not subtree(row, AgentStatus.ACTIVE):
-                continue  # It rests already, with another one of those chosen.
-            suspended += services.suspend_agent(
-                within(actor, row),
-                zone_id=row.zone_id,
-                agent_id=row.id,
-                reason=answers["reason"],
-            )
+            # It may rest already, with another one of those chosen.
+            with suppress(errors.NothingToSuspend):
+                suspended += services.suspend_agent(
+                    within(actor, row),
+                    zone_id=row.zone_id,
+                    agent_id=row.id,
+                    reason=answers["reason"],
+                )
         return Done(f"{display.counted(suspended, 'agent')} suspended.")
 
 
@@ -144,14 +138,14 @@ class Resume(Gesture):
         "The agent and the suspended agents below it go on where they were. It is"
         " refused while an agent above is suspended."
     )
-    needs_reason = False
     is_harmful = False
 
     def offered_for(self, row: AgentSession) -> bool:
         return row.status == AgentStatus.SUSPENDED
 
     def preview(self, rows: Sequence[AgentSession]) -> Impact:
-        ids = subtree(rows[0], AgentStatus.SUSPENDED)
+        row = rows[0]
+        ids = services.preview_resumption(zone_id=row.zone_id, agent_id=row.id)
         return Impact([Affected("Agents resumed", len(ids), named(ids))])
 
     def perform(
@@ -159,6 +153,9 @@ class Resume(Gesture):
     ) -> Done:
         row = rows[0]
         resumed = services.resume_agent(
-            within(actor, row), zone_id=row.zone_id, agent_id=row.id
+            within(actor, row),
+            zone_id=row.zone_id,
+            agent_id=row.id,
+            reason=answers["reason"],
         )
         return Done(f"{display.counted(resumed, 'agent')} resumed.")

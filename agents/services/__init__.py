@@ -9,7 +9,12 @@ from agents.services.ending import (
     terminate_agent,
 )
 from agents.services.spawning import SpawnedAgent, SpawnRequest, spawn_agent
-from agents.services.suspension import resume_agent, suspend_agent
+from agents.services.suspension import (
+    preview_resumption,
+    preview_suspension,
+    resume_agent,
+    suspend_agent,
+)
 
 __all__ = [
     "Ended",
@@ -18,6 +23,8 @@ __all__ = [
     "end_agents_of",
     "expire_due_agents",
     "preview_end_of",
+    "preview_resumption",
+    "preview_suspension",
     "preview_termination",
     "resume_agent",
     "spawn_agent",

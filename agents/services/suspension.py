@@ -1,4 +1,10 @@
-"""Suspend and resume: reversible, over a subtree, never a revocation (D13)."""
+"""Suspend and resume: reversible, over a subtree, never a revocation (D13).
+
+Agents are locked from the top down, in id order, like everywhere; whoever changes a
+status has locked the agent and its parent. So an agent is active only below active
+ones: who suspends a tree meets everybody who spawns or resumes in it at a lock, and
+looks again at what hangs on the tree once all of it is locked.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +16,19 @@ from django.db import transaction
 
 from agents import errors
 from agents.events import AgentResumed, AgentSuspended
-from agents.models import AgentSession, AgentStatus
+from agents.models import AgentStatus
 from agents.services.ending import locked_agent
 from audit import record
 from caracal_site import statements
 from caracal_site.actors import Actor
 from caracal_site.database import Changed
 
-ROUNDS = 8
+# Each round locks what had come to hang on the round before, one level down.
+ROUNDS = 12
+TURNS: dict[AgentStatus, type[AgentSuspended | AgentResumed]] = {
+    AgentStatus.SUSPENDED: AgentSuspended,
+    AgentStatus.ACTIVE: AgentResumed,
+}
 
 
 @transaction.atomic
@@ -28,26 +39,14 @@ def suspend_agent(actor: Actor, *, zone_id: str, agent_id: str, reason: str) -> 
     NothingToSuspend.
     """
     locked_agent(actor, zone_id, agent_id)
-    tree = _locked_tree(zone_id, agent_id, AgentStatus.ACTIVE)
-    if not tree:
+    suspended = _turn(actor, zone_id, agent_id, AgentStatus.SUSPENDED, reason)
+    if not suspended:
         raise errors.NothingToSuspend
-    events = [
-        AgentSuspended(
-            zone_id=zone_id,
-            entity_id=id_,
-            parent_id=parent,
-            transition=transition + 1,
-            reason=reason,
-            affected=len(tree),
-        )
-        for id_, parent, transition in tree
-    ]
-    _set_status(actor, tree, _first(events, agent_id), AgentStatus.SUSPENDED, reason)
-    return len(tree)
+    return suspended
 
 
 @transaction.atomic
-def resume_agent(actor: Actor, *, zone_id: str, agent_id: str) -> int:
+def resume_agent(actor: Actor, *, zone_id: str, agent_id: str, reason: str) -> int:
     """Resumes the agent and the suspended agents below it; returns how many.
 
     Raises NothingToResume, or AncestorNotActive when something above it rests.
@@ -55,63 +54,76 @@ def resume_agent(actor: Actor, *, zone_id: str, agent_id: str) -> int:
     agent = locked_agent(actor, zone_id, agent_id)
     if agent["status"] != AgentStatus.SUSPENDED:
         raise errors.NothingToResume
-    above = AgentSession.objects.filter(id__in=agent["ancestor_ids"])
-    if above.exclude(status=AgentStatus.ACTIVE).exists():
+    # The parent is locked, and is active only below active agents itself.
+    if agent["parent_status"] not in (None, AgentStatus.ACTIVE):
         raise errors.AncestorNotActive
-    tree = _locked_tree(zone_id, agent_id, AgentStatus.SUSPENDED)
-    events = [
-        AgentResumed(
+    return _turn(actor, zone_id, agent_id, AgentStatus.ACTIVE, reason)
+
+
+def preview_suspension(*, zone_id: str, agent_id: str) -> tuple[str, ...]:
+    """The agents ``suspend_agent`` would suspend."""
+    return _subtree(zone_id, agent_id, AgentStatus.ACTIVE)
+
+
+def preview_resumption(*, zone_id: str, agent_id: str) -> tuple[str, ...]:
+    """The agents ``resume_agent`` would resume."""
+    return _subtree(zone_id, agent_id, AgentStatus.SUSPENDED)
+
+
+def _subtree(zone_id: str, agent_id: str, status: AgentStatus) -> tuple[str, ...]:
+    named = {"zone_id": zone_id, "id": agent_id, "status": status.value}
+    return tuple(str(row[0]) for row in statements.fetch_all("agents/subtree", named))
+
+
+def _turn(
+    actor: Actor, zone_id: str, agent_id: str, to: AgentStatus, reason: str
+) -> int:
+    """Moves the subtree to the other live status; returns how many agents moved."""
+    suspends = to is AgentStatus.SUSPENDED
+    was = AgentStatus.ACTIVE if suspends else AgentStatus.SUSPENDED
+    named = {"zone_id": zone_id, "id": agent_id, "status": was.value}
+    for _round in range(ROUNDS):
+        tree = statements.fetch_all("agents/hold_subtree", named)
+        if not tree:
+            return 0
+        evidence = record.prepare(
+            actor, _events(zone_id, agent_id, tree, to, reason), reason=reason
+        )
+        (changed,) = statements.fetch_one(
+            "agents/set_status",
+            {
+                "ids": [row[0] for row in tree],
+                "status": to.value,
+                "was": was.value,
+                "reason": reason if suspends else None,
+                "lease_seconds": settings.SERVICE_AGENT_LEASE_SECONDS,
+                **evidence.parameters(),
+            },
+        )
+        if changed:
+            record.written(evidence)
+            return len(tree)
+    raise Changed
+
+
+def _events(
+    zone_id: str,
+    agent_id: str,
+    tree: Sequence[tuple[Any, ...]],
+    to: AgentStatus,
+    reason: str,
+) -> list[AgentSuspended | AgentResumed]:
+    """One event an agent. That of the agent itself leads: the audit row is about it."""
+    more = {"reason": reason} if to is AgentStatus.SUSPENDED else {}
+    ordered = sorted(tree, key=lambda row: bool(row[0] != agent_id))
+    return [
+        TURNS[to](
             zone_id=zone_id,
             entity_id=id_,
             parent_id=parent,
             transition=transition + 1,
             affected=len(tree),
+            **more,
         )
-        for id_, parent, transition in tree
+        for id_, parent, transition in ordered
     ]
-    _set_status(actor, tree, _first(events, agent_id), AgentStatus.ACTIVE, None)
-    return len(tree)
-
-
-def _first(events: Sequence[Any], agent_id: str) -> list[Any]:
-    """The event of the agent itself leads: the audit row is about it."""
-    return sorted(events, key=lambda event: event.entity_id != agent_id)
-
-
-def _locked_tree(zone_id: str, agent_id: str, status: str) -> list[tuple[Any, ...]]:
-    locked = {agent_id}
-    for _round in range(ROUNDS):
-        tree = statements.fetch_all(
-            "agents/subtree", {"zone_id": zone_id, "id": agent_id, "status": status}
-        )
-        wanted = {str(row[0]) for row in tree} - locked
-        if not wanted:
-            return tree
-        statements.execute("agents/hold", {"ids": list(wanted)})
-        locked |= wanted
-    raise Changed
-
-
-def _set_status(
-    actor: Actor,
-    tree: Sequence[tuple[Any, ...]],
-    events: list[Any],
-    status: AgentStatus,
-    reason: str | None,
-) -> None:
-    suspending = status is AgentStatus.SUSPENDED
-    evidence = record.prepare(actor, events, reason=reason)
-    statements.fetch_one(
-        "agents/set_status",
-        {
-            "ids": [row[0] for row in tree],
-            "status": status.value,
-            "was": AgentStatus.ACTIVE.value
-            if suspending
-            else AgentStatus.SUSPENDED.value,
-            "reason": reason,
-            "lease_seconds": settings.SERVICE_AGENT_LEASE_SECONDS,
-            **evidence.parameters(),
-        },
-    )
-    record.written(evidence)

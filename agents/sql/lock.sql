@@ -18,5 +18,12 @@ locked AS (
 )
 SELECT
     caller.zone_live, caller.identity_live, caller.agent_live,
-    (SELECT row_to_json(locked)::text FROM locked WHERE id = %(id)s) AS agent
+    (
+        SELECT (
+            to_jsonb(agent) || jsonb_build_object(
+                'parent_status', (SELECT status FROM locked WHERE id <> %(id)s)
+            )
+        )::text
+        FROM locked agent WHERE id = %(id)s
+    ) AS agent
 FROM caller

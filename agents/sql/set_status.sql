@@ -1,6 +1,14 @@
--- Moves agents from one live status to another, compare-and-set, and leaves the
--- evidence. A resumed service starts a fresh lease. By primary key.
+-- Moves a locked subtree from one live status to another, compare-and-set, and leaves the
+-- evidence: nothing at all when something of the old status hangs on it that is not among
+-- these, which came before its parent was locked. A resumed service starts a fresh lease.
+-- By primary key and agent_sessions_children.
 WITH
+whole AS (
+    SELECT WHERE NOT EXISTS (
+        SELECT FROM agent_sessions
+        WHERE parent_id = ANY (%(ids)s) AND status = %(was)s AND id <> ALL (%(ids)s)
+    )
+),
 changed AS (
     UPDATE agent_sessions SET
         status = %(status)s, transition = transition + 1, updated_at = now(),
@@ -10,9 +18,9 @@ changed AS (
                 THEN now() + make_interval(secs => %(lease_seconds)s::integer)
             ELSE heartbeat_deadline_at
         END
-    WHERE id = ANY (%(ids)s) AND status = %(was)s
+    WHERE id = ANY (%(ids)s) AND status = %(was)s AND EXISTS (SELECT FROM whole)
     RETURNING id
 ),
-evidence_patch AS (SELECT '{}'::jsonb AS members),
+evidence_patch AS (SELECT '{}'::jsonb AS members FROM whole),
 -- include: audit/evidence
 SELECT count(*) FROM changed

@@ -100,17 +100,23 @@ def test_agents_are_suspended_and_resumed(
     evidence(actor_id, "agents", agent)
     agent.refresh_from_db()
     assert agent.status == "suspended"
-    assert asking.carry_out(console, asking.gesture(agent, "resume")).status_code == 302
+    assert (
+        asking.carry_out(
+            console, asking.gesture(agent, "resume"), reason=WHY
+        ).status_code
+        == 302
+    )
     agent.refresh_from_db()
     assert agent.status == "active"
-    assert asking.last_audit(actor_id).payload_json["event"] == "agent.resumed"
+    resumed = asking.last_audit(actor_id).payload_json
+    assert (resumed["event"], resumed["reason"]) == ("agent.resumed", WHY)
 
 
 def test_a_refused_gesture_says_why(console: Client, world: World) -> None:
     agent, _edge = inhabit(world)
     root = AgentSession.objects.get(pk=agent.parent_id)
     asking.carry_out(console, asking.gesture(root, "suspend"), reason=WHY)
-    response = asking.carry_out(console, asking.gesture(agent, "resume"))
+    response = asking.carry_out(console, asking.gesture(agent, "resume"), reason=WHY)
     assert response.status_code == 200
     assert "resume from there" in asking.text(response)
 

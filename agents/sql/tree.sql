@@ -1,0 +1,13 @@
+tree AS (
+    SELECT id FROM agent_sessions
+    WHERE id = %(id)s AND zone_id = %(zone_id)s AND status = %(status)s
+    UNION ALL
+    -- OFFSET 0: one index probe an agent, whatever a plan made while the table was small
+    -- would rather do.
+    SELECT child.id FROM tree
+    CROSS JOIN LATERAL (
+        SELECT id FROM agent_sessions
+        WHERE parent_id = tree.id AND status = %(status)s
+        OFFSET 0
+    ) AS child
+)
