@@ -21,6 +21,11 @@ Id = Annotated[str, Meta(min_length=1, max_length=128)]
 # 1 to 64 characters once the blanks around them are cut.
 Label = Annotated[str, Meta(pattern=r"^\s*\S(?:[\s\S]{0,62}\S)?\s*\Z", max_length=256)]
 
+# One line of text: it is signed as such in the streams.
+Reason = Annotated[
+    str, Meta(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]*\Z")
+]
+
 
 class SpawnBody(msgspec.Struct, forbid_unknown_fields=True):
     """A new agent session. ``kind`` and ``session_sid`` are what old clients send
@@ -41,9 +46,7 @@ class SpawnBody(msgspec.Struct, forbid_unknown_fields=True):
 class TerminateQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Why the agent ends."""
 
-    reason: Annotated[
-        str, Meta(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]*\Z")
-    ] = "requested"
+    reason: Reason = "requested"
 
 
 class Agent(msgspec.Struct):
@@ -164,6 +167,7 @@ async def resume(call: Call) -> HttpResponse:
         call.actor,
         zone_id=call.zone_id,
         agent_id=call.params["id"],
+        reason="requested",
     )
     return answer({"resumed": changed})
 
@@ -196,6 +200,27 @@ async def list_invocations(call: Call) -> HttpResponse:
 
 
 AGENTS = "/zones/{zone_id}/agents"
+SPAWN_REFUSALS = (
+    "subject_session_id_required",
+    "application_ownership_required",
+    "outside_agent_subtree",
+    "parent_ownership_required",
+    "delegation_exceeds_parent_authority",
+    "application_not_found",
+    "parent_not_found",
+    "session_not_found",
+    "agent_children_limit_exceeded",
+    "agent_depth_limit_exceeded",
+    "agent_limit_exceeded",
+    "agent_zone_limit_exceeded",
+    "dcr_application_already_bound",
+    "dcr_application_cannot_be_child",
+    "dcr_application_cannot_host_service",
+    "dcr_application_cannot_spawn",
+    "inherit_parent_edge_not_active",
+    "parent_delegation_ambiguous",
+    "task_agent_cannot_spawn_service",
+)
 routes = [
     Route(
         "POST",
@@ -206,27 +231,7 @@ routes = [
         body=SpawnBody,
         status=201,
         answer=SpawnedAgent,
-        errors=(
-            "subject_session_id_required",
-            "application_ownership_required",
-            "outside_agent_subtree",
-            "parent_ownership_required",
-            "delegation_exceeds_parent_authority",
-            "application_not_found",
-            "parent_not_found",
-            "session_not_found",
-            "agent_children_limit_exceeded",
-            "agent_depth_limit_exceeded",
-            "agent_limit_exceeded",
-            "agent_zone_limit_exceeded",
-            "dcr_application_already_bound",
-            "dcr_application_cannot_be_child",
-            "dcr_application_cannot_host_service",
-            "dcr_application_cannot_spawn",
-            "inherit_parent_edge_not_active",
-            "parent_delegation_ambiguous",
-            "task_agent_cannot_spawn_service",
-        ),
+        errors=SPAWN_REFUSALS,
         tags=("agents",),
     ),
     Route(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -146,12 +147,6 @@ class EffectiveAuthority(msgspec.Struct):
 
 async def create(call: Call) -> HttpResponse:
     body: DelegateBody = call.body
-    try:
-        expires_at = (
-            from_wire(body.expires_at) if body.expires_at is not UNSET else None
-        )
-    except ValueError as error:
-        raise InvalidBody([Issue(("expires_at",), str(error))]) from None
     request = services.DelegationRequest(
         source_session_id=body.source_session_id,
         target_session_id=body.target_session_id,
@@ -162,7 +157,7 @@ async def create(call: Call) -> HttpResponse:
         scopes=tuple(dict.fromkeys(body.scopes)),
         constraints=or_none(body.constraints),
         constraints_json=or_none(body.constraints_json),
-        expires_at=expires_at,
+        expires_at=expiry_of(or_none(body.expires_at)),
         ttl_seconds=or_none(body.ttl_seconds),
     )
     return await once(
@@ -171,6 +166,14 @@ async def create(call: Call) -> HttpResponse:
             call.actor, zone_id=call.zone_id, request=request
         ).as_json(),
     )
+
+
+def expiry_of(text: str | None) -> datetime | None:
+    """The moment ``expires_at`` names. Raises InvalidBody."""
+    try:
+        return None if text is None else from_wire(text)
+    except ValueError as error:
+        raise InvalidBody([Issue(("expires_at",), str(error))]) from None
 
 
 async def list_active(call: Call) -> HttpResponse:
@@ -248,16 +251,44 @@ async def revoke(call: Call) -> HttpResponse:
         edge_id=call.params["id"],
         reason="delegation_revoked",
     )
-    return answer(
-        {
-            "revoked_edges": len(revocation.fall.edges),
-            "affected_sessions": len(revocation.affected_sessions),
-            "terminated_agents": len(revocation.fall.agents),
-        }
-    )
+    return answer(revoked(revocation))
+
+
+def revoked(revocation: services.Revocation) -> dict[str, int]:
+    """How much has ended, as the wire has it."""
+    return {
+        "revoked_edges": len(revocation.fall.edges),
+        "affected_sessions": len(revocation.affected_sessions),
+        "terminated_agents": len(revocation.fall.agents),
+    }
 
 
 DELEGATIONS = "/zones/{zone_id}/delegations"
+REVOCATION_REFUSALS = (
+    "issuer_ownership_required",
+    "outside_agent_subtree",
+    "delegation_not_found",
+)
+DELEGATION_REFUSALS = (
+    "invalid_delegation_constraint",
+    "delegation_expiry_required",
+    "delegation_expired",
+    "delegation_resource_scope_mismatch",
+    "self_delegation_denied",
+    "broad_delegation_permission_required",
+    "delegation_exceeds_parent_authority",
+    "delegation_scopes_exceed_resource",
+    "issuer_ownership_required",
+    "outside_agent_subtree",
+    "parent_delegation_not_active",
+    "receiver_consent_required",
+    "resource_ownership_required",
+    "delegation_endpoint_not_found",
+    "resource_not_found",
+    "delegation_application_mismatch",
+    "delegation_cycle_denied",
+    "parent_delegation_ambiguous",
+)
 routes = [
     Route(
         "POST",
@@ -268,26 +299,7 @@ routes = [
         body=DelegateBody,
         status=201,
         answer=CreatedEdge,
-        errors=(
-            "invalid_delegation_constraint",
-            "delegation_expiry_required",
-            "delegation_expired",
-            "delegation_resource_scope_mismatch",
-            "self_delegation_denied",
-            "broad_delegation_permission_required",
-            "delegation_exceeds_parent_authority",
-            "delegation_scopes_exceed_resource",
-            "issuer_ownership_required",
-            "outside_agent_subtree",
-            "parent_delegation_not_active",
-            "receiver_consent_required",
-            "resource_ownership_required",
-            "delegation_endpoint_not_found",
-            "resource_not_found",
-            "delegation_application_mismatch",
-            "delegation_cycle_denied",
-            "parent_delegation_ambiguous",
-        ),
+        errors=DELEGATION_REFUSALS,
         tags=("delegations",),
     ),
     Route(
@@ -353,11 +365,7 @@ routes = [
         "Revoke an edge with everything that rests on it.",
         answer=Revoked,
         operator=True,
-        errors=(
-            "issuer_ownership_required",
-            "outside_agent_subtree",
-            "delegation_not_found",
-        ),
+        errors=REVOCATION_REFUSALS,
         tags=("delegations",),
     ),
     Route(

@@ -14,6 +14,7 @@ import base64
 import binascii
 import hashlib
 import logging
+import math
 import threading
 import time
 from typing import Any, Literal
@@ -119,13 +120,13 @@ def cached(token: str) -> Actor | None:
 
     Touches nothing but memory: for the event loop.
     """
-    fingerprint = _fingerprint(token)
-    found = _verified.get(fingerprint)
+    key = fingerprint(token)
+    found = _verified.get(key)
     if found is None:
         return None
     actor, expires_at = found
     if time.time() >= expires_at + LEEWAY_SECONDS:
-        _verified.discard(fingerprint)
+        _verified.discard(key)
         return None
     return actor
 
@@ -145,7 +146,7 @@ def authenticate(token: str) -> Actor:
     except keys.BadSignature:
         raise _invalid("signature_invalid") from None
     actor = _actor(claims, header.kid)
-    _verified.put(_fingerprint(token), (actor, claims.exp))
+    _verified.put(fingerprint(token), (actor, claims.exp))
     return actor
 
 
@@ -188,7 +189,8 @@ def forget_everything() -> None:
         memory.clear()
 
 
-def _fingerprint(token: str) -> bytes:
+def fingerprint(token: str) -> bytes:
+    """What a token is remembered by."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
@@ -204,14 +206,15 @@ def _read(token: str) -> tuple[Header, Claims]:
         raise _invalid("malformed")
     try:
         return (
-            msgspec.json.decode(_decoded(parts[0]), type=Header),
-            msgspec.json.decode(_decoded(parts[1]), type=Claims),
+            msgspec.json.decode(decoded(parts[0]), type=Header),
+            msgspec.json.decode(decoded(parts[1]), type=Claims),
         )
     except (msgspec.MsgspecError, binascii.Error, ValueError, RecursionError):
         raise _invalid("malformed") from None
 
 
-def _decoded(part: str) -> bytes:
+def decoded(part: str) -> bytes:
+    """The bytes of one part of a compact token. Raises ValueError."""
     return base64.b64decode(
         part + "=" * (-len(part) % 4), altchars=b"-_", validate=True
     )
@@ -233,20 +236,29 @@ def _check_claims(claims: Claims) -> None:
 
 
 def _key(zone_id: str, kid: str) -> ECKey:
-    """The zone's published key ``kid``; raises InvalidToken when it has none.
+    """The zone's published key ``kid``; raises InvalidToken when it has none."""
+    key = keys_of(zone_id, kid).by_kid.get(kid)
+    if key is None:
+        raise _invalid("no_matching_key")
+    return key
+
+
+def keys_of(zone_id: str, kid: str, seconds: float = math.inf) -> ZoneKeys:
+    """The zone's published keys, read at most ``seconds`` ago, and again when ``kid``
+    is not among them. Raises InvalidToken for a zone without keys.
 
     Made-up zones and key ids cost a bounded number of look-ups, however many tokens
     name them.
     """
     known = _zone_keys.get(zone_id)
-    if known is None or (
-        kid not in known.by_kid and time.monotonic() - known.read_at > COOL_DOWN_SECONDS
+    age = 0.0 if known is None else time.monotonic() - known.read_at
+    if (
+        known is None
+        or age > seconds
+        or (kid not in known.by_kid and age > COOL_DOWN_SECONDS)
     ):
         known = _read_keys(zone_id)
-    key = known.by_kid.get(kid)
-    if key is None:
-        raise _invalid("no_matching_key")
-    return key
+    return known
 
 
 def _read_keys(zone_id: str) -> ZoneKeys:

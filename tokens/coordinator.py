@@ -12,12 +12,25 @@ from psycopg_pool import PoolTimeout
 
 from caracal_site import actors, database
 from caracal_site.coordinator.answers import answer
+from caracal_site.coordinator.bodies import or_none
 from caracal_site.coordinator.routes import Access, Call, Route
 from caracal_site.coordinator.threads import in_db
-from caracal_site.errors import LockTimeout, PayloadTooLarge, ServiceUnavailable
+from caracal_site.errors import (
+    LockTimeout,
+    PayloadTooLarge,
+    RateLimited,
+    ServiceUnavailable,
+)
 from caracal_site.ids import is_id
-from tokens import forms, services
-from tokens.errors import TokenServiceUnavailable, ZoneHasNoKeys, ZoneIdMissing
+from tokens import forms, services, verifying
+from tokens.errors import (
+    NoTokenToVerify,
+    TokenServiceUnavailable,
+    TooManyVerifications,
+    ZoneHasNoKeys,
+    ZoneIdMissing,
+)
+from tokens.liveness import liveness
 from tokens.services import issue
 
 NOT_STORED = {"Cache-Control": "no-store", "Pragma": "no-cache"}
@@ -27,6 +40,7 @@ GATEWAY_HEADERS = (
     "HTTP_X_CARACAL_GATEWAY_REQUEST",
     "HTTP_X_CARACAL_GATEWAY_SIGNATURE",
 )
+Text = Annotated[str, msgspec.Meta(min_length=1)]
 
 
 class TokenForm(msgspec.Struct, frozen=True):
@@ -64,6 +78,30 @@ class TokenBody(msgspec.Struct, frozen=True, omit_defaults=True):
     issued_token_type: str
     target_resources: list[str]
     scope: str | None = None
+
+
+class VerifyBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The token to verify, as it is or as an Authorization value, and what it must be
+    good for. ``audience`` defaults to the issuer; ``check_liveness`` asks besides
+    whether all that the token names is still in force."""
+
+    token: Text | msgspec.UnsetType = msgspec.UNSET
+    authorization: Text | msgspec.UnsetType = msgspec.UNSET
+    zone_id: Text | msgspec.UnsetType = msgspec.UNSET
+    audience: Text | msgspec.UnsetType = msgspec.UNSET
+    required_scope: Text | msgspec.UnsetType = msgspec.UNSET
+    require_agent: bool = False
+    require_delegation: bool = False
+    check_liveness: bool = False
+
+
+class VerifiedToken(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A good token: its claims and, when asked for, the state of what it names."""
+
+    valid: bool
+    claims: dict[str, Any]
+    live: bool | None = None
+    liveness: dict[str, Any] | None = None
 
 
 class KeySet(msgspec.Struct, frozen=True):
@@ -114,6 +152,41 @@ async def token(call: Call) -> HttpResponse:
             raise TokenServiceUnavailable from error
         raise
     return answer(issued.as_json(), headers=NOT_STORED)
+
+
+async def verify(call: Call) -> HttpResponse:
+    """Whether a token is good, by its signature and claims."""
+    body: VerifyBody = call.body
+    token = or_none(body.token)
+    if token is None:
+        given = or_none(body.authorization) or ""
+        token = given.removeprefix("Bearer ").strip()
+    if not token:
+        raise NoTokenToVerify
+    expected = verifying.Expected(
+        zone_id=or_none(body.zone_id),
+        audience=or_none(body.audience),
+        required_scope=or_none(body.required_scope),
+        require_agent=body.require_agent,
+        require_delegation=body.require_delegation,
+    )
+    try:
+        verified = verifying.recall(token, expected)
+        if verified is None:
+            verified = await in_db(verifying.verify, token, expected)
+    except RateLimited as limited:
+        raise TooManyVerifications(headers=limited.headers) from None
+    if not body.check_liveness:
+        return answer(b'{"valid":true,"claims":' + verified.claims + b"}")
+    found = await in_db(liveness, verified)
+    return answer(
+        {
+            "valid": True,
+            "claims": verified.mandate.as_json(),
+            "live": found.is_live,
+            "liveness": found.as_json(),
+        }
+    )
 
 
 async def key_set(call: Call) -> HttpResponse:
@@ -184,6 +257,20 @@ routes = [
             "sts_unavailable",
         ),
         tags=("tokens",),
+    ),
+    Route(
+        "POST",
+        "/v1/verify",
+        "verify-token",
+        verify,
+        "Verify a token",
+        access=Access.PUBLIC,
+        body=VerifyBody,
+        answer=VerifiedToken,
+        errors=("missing_token", "token_invalid"),
+        tags=("tokens",),
+        limit=lambda: int(settings.VERIFY_RATE_LIMIT_PER_MIN),
+        limited=TooManyVerifications,
     ),
     Route(
         "GET",

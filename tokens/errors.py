@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from caracal_site.errors import CaracalError, RetryLater
+from typing import Any
+
+from caracal_site.errors import CaracalError, RateLimited, RetryLater
 
 
 class InvalidTokenRequest(CaracalError):
@@ -94,3 +96,30 @@ class RotationPending(CaracalError):
 
     code = "rotation_pending"
     status = 409
+
+
+class NoTokenToVerify(CaracalError):
+    """Send the token to verify as token, or as authorization."""
+
+    code = "missing_token"
+    status = 400
+
+    def __init__(self) -> None:
+        super().__init__(extra={"valid": False})
+
+
+class TokenInvalid(CaracalError):
+    """The token is not a valid one of this issuer, or not for what is expected."""
+
+    code = "token_invalid"
+    status = 401
+
+    def __init__(self, sentence: str | None = None) -> None:
+        super().__init__(sentence, extra={"valid": False})
+
+
+class TooManyVerifications(RateLimited):
+    """Too many tokens to verify in this minute."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(extra={"valid": False}, **given)

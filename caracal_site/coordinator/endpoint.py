@@ -115,8 +115,7 @@ async def _identify(
     access = route.access if route else _access_of(routes)
     source = context.current().source
     if access is Access.PUBLIC:
-        if route and route.limit:
-            await rates.check_async(route.name, source, route.limit())
+        await _count(route, source)
         return ANONYMOUS
     try:
         actor = await authenticate(request, route, access, params)
@@ -127,10 +126,23 @@ async def _identify(
         raise
     if access is Access.CALLER:
         subject = f"{actor.zone_id}:{actor.client_id}"
-        await rates.check_async(
-            "coordinator", subject, settings.COORDINATOR_RATE_LIMIT_PER_MIN
-        )
+        if not await _count(route, subject):
+            await rates.check_async(
+                "coordinator", subject, settings.COORDINATOR_RATE_LIMIT_PER_MIN
+            )
     return actor
+
+
+async def _count(route: Route | None, subject: str) -> bool:
+    """Counts one request of ``subject`` against the route's own limit; False when it
+    has none. Raises ``route.limited``."""
+    if route is None or route.limit is None:
+        return False
+    try:
+        await rates.check_async(route.bucket or route.name, subject, route.limit())
+    except errors.RateLimited as limited:
+        raise route.limited(headers=limited.headers) from None
+    return True
 
 
 def _access_of(routes: Mapping[str, Route]) -> Access:

@@ -47,7 +47,7 @@ class MissingScope(CaracalError):
 
 
 class ZoneMismatch(CaracalError):
-    """The token is for another zone than the path."""
+    """The token is for another zone than the request names."""
 
     code = "zone_mismatch"
     status = 403

@@ -12,21 +12,28 @@ from django.db import transaction
 from django.http import HttpResponse
 
 from caracal_site import context, receipts
-from caracal_site.coordinator.answers import answer, dumps
+from caracal_site.coordinator.answers import answer, dumps, nothing
 from caracal_site.coordinator.routes import Call
 from caracal_site.coordinator.threads import in_db
 
 
 async def once(call: Call, perform: Callable[[], Any]) -> HttpResponse:
     """Runs ``perform`` (a service call that returns JSON-ready data) in the database
-    thread; with a key, a repeat gets the first answer again."""
+    thread; with a key, a repeat gets the first answer again. A route that answers 204
+    has no data to return."""
     key = receipts.key_of(call.request.META.get("HTTP_IDEMPOTENCY_KEY"))
     status = context.current().status
     if key is None:
-        return answer(dumps(await in_db(perform)), status=status)
+        return _answered(status, dumps(await in_db(perform)))
     kept, replayed = await in_db(_kept, call, key, status, perform)
-    headers = {"Idempotency-Replayed": "true"} if replayed else {}
-    return answer(kept.body, status=kept.status, headers=headers)
+    response = _answered(kept.status, kept.body)
+    if replayed:
+        response["Idempotency-Replayed"] = "true"
+    return response
+
+
+def _answered(status: int, body: str | bytes) -> HttpResponse:
+    return nothing() if status == 204 else answer(body, status=status)
 
 
 @transaction.atomic

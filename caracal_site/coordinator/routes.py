@@ -16,6 +16,7 @@ import msgspec
 from django.http import HttpRequest, HttpResponse
 
 from caracal_site.actors import Actor
+from caracal_site.errors import RateLimited
 
 PARAMETER = re.compile(r"\{(\w+)\}")
 
@@ -50,8 +51,11 @@ class Call:
 class Route:
     """A method on a path. ``operator`` puts it on the operator token's allow-list;
     ``body`` and ``query`` are the structs the request must fit; ``status`` is the
-    answer of a success; ``answer`` documents its JSON. ``extra`` is for the API
-    reference alone (``caracal_site.coordinator.openapi``)."""
+    answer of a success; ``answer`` documents its JSON. ``limit`` is how many requests
+    a minute one caller may make: of its own, instead of the coordinator's general one,
+    and counted together with all routes of the same ``bucket``. ``limited`` is the
+    refusal past it. ``extra`` is for the API reference alone
+    (``caracal_site.coordinator.openapi``)."""
 
     method: str
     path: str
@@ -69,6 +73,8 @@ class Route:
     tags: tuple[str, ...] = ()
     form: bool = False
     limit: Callable[[], int] | None = None
+    bucket: str = ""
+    limited: type[RateLimited] = RateLimited
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property

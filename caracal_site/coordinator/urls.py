@@ -8,14 +8,24 @@ from itertools import chain
 from django.urls import URLPattern, path
 
 from agents.coordinator import routes as agents
+from agents.flat_calls import routes as agent_calls
 from caracal_site.coordinator import documentation, operations
 from caracal_site.coordinator.endpoint import views_of
 from caracal_site.coordinator.routes import Route
 from delegations.coordinator import routes as delegations
+from delegations.flat_calls import routes as delegation_calls
 from tokens.coordinator import routes as tokens
 
 ROUTES: list[Route] = list(
-    chain(operations.routes, documentation.routes, agents, delegations, tokens)
+    chain(
+        operations.routes,
+        documentation.routes,
+        agents,
+        agent_calls,
+        delegations,
+        delegation_calls,
+        tokens,
+    )
 )
 
 

@@ -98,6 +98,15 @@ def zone(actor: Actor) -> Zone:
 
 
 @pytest.fixture
+def elsewhere(actor: Actor) -> Zone:
+    """Another live zone."""
+    from caracal_site.ids import new_id
+    from zones import services
+
+    return services.create_zone(new_id(), actor=actor)
+
+
+@pytest.fixture
 def api(actor: Actor) -> Api:
     """An HTTP client of the Management API, with a global admin token of its own."""
     from caracal_site.testing.api import Api

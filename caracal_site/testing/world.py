@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
+from datetime import timedelta
 from typing import Any
 
 import httpx
+from django.utils import timezone
 
 from agents.models import AgentSession, Capacity
 from caracal_site.testing.client import Coordinator
 from caracal_site.testing.soundness import assert_sound
+from caracal_site.times import to_wire
 from delegations.models import DelegationEdge, GraphEpoch
 from tokens.models import Session
 from tokens.tests.factories import (
@@ -26,6 +29,9 @@ from zones.models import Resource, Zone
 ADMIN = "coordinator.admin"
 BROAD = "coordinator.delegate_broad"
 READ, WRITE = "docs:read", "docs:write"
+# What the flat calls name the two ends of a delegation.
+EXCHANGE_ENDS = ("source_session_id", "target_session_id")
+FLAT_ENDS = ("from_agent_session_id", "to_agent_session_id")
 
 
 class World:
@@ -129,6 +135,65 @@ class World:
 
     def delete(self, path: str, **given: Any) -> httpx.Response:
         return self.request("DELETE", path, **given)
+
+    def start_call(
+        self,
+        name: str,
+        body: dict[str, Any],
+        *,
+        by: Client | None = None,
+        scopes: tuple[str, ...] = (),
+        token: str | None = None,
+        **given: Any,
+    ) -> Future[httpx.Response]:
+        """Begins a flat ``/v1`` call, in this zone unless ``body`` names another."""
+        return self.coordinator.start(
+            "POST",
+            f"/v1/{name}",
+            {"zone_id": self.zone.id, **body},
+            token=token if token is not None else self.token(by, *scopes),
+            **given,
+        )
+
+    def call(self, name: str, body: dict[str, Any], **given: Any) -> httpx.Response:
+        return self.coordinator.at_once(self.start_call(name, body, **given))[0]
+
+    def begin_body(
+        self,
+        parent: dict[str, Any] | None = None,
+        *,
+        by: Client | None = None,
+        **members: Any,
+    ) -> dict[str, Any]:
+        """The body of ``/v1/begin``, or with a parent of ``/v1/spawn-child``."""
+        body = {
+            "application_id": (by or self.application).id,
+            "subject_session_id": self.session(by).id,
+            **members,
+        }
+        if parent:
+            body["parent_agent_session_id"] = parent["agent_session_id"]
+        return body
+
+    def exchange_body(
+        self,
+        source: dict[str, Any],
+        target: dict[str, Any],
+        *,
+        ends: tuple[str, str] = EXCHANGE_ENDS,
+        **members: Any,
+    ) -> dict[str, Any]:
+        """The body of ``/v1/exchange``, for the other call with ``FLAT_ENDS``."""
+        in_an_hour = timezone.now() + timedelta(hours=1)
+        return {
+            ends[0]: source["agent_session_id"],
+            ends[1]: target["agent_session_id"],
+            "issuer_application_id": source["application_id"],
+            "receiver_application_id": target["application_id"],
+            "resource_id": self.resource.id,
+            "scopes": [READ],
+            "expires_at": to_wire(in_an_hour),
+        } | members
 
     def start_spawn(
         self,

@@ -12,21 +12,14 @@ from django.utils import timezone
 
 from agents.models import AgentSession
 from audit.models import AdminAuditEvent
-from caracal_site.actors import Actor
 from caracal_site.ids import ID_PATTERN, new_id
 from caracal_site.testing.client import Coordinator
 from caracal_site.testing.world import World, refusal
 from tokens.models import Session
-from zones import services
 from zones.models import Application, Zone
 
 BAD_BODY = b"{not json"
 REVOKED = (401, "identity_revoked")
-
-
-@pytest.fixture
-def elsewhere(actor: Actor) -> Zone:
-    return services.create_zone(new_id(), actor=actor)
 
 
 # Who is asked before what.

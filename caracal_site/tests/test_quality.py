@@ -20,7 +20,7 @@ from django.core.management import call_command
 from caracal_site.checks import HEX_KEYS
 
 APPS = ("zones", "policies", "agents", "delegations", "audit", "tokens")
-INTERFACES = ("api", "admin", "tasks", "coordinator")
+INTERFACES = ("api", "admin", "tasks", "coordinator", "flat_calls")
 PROJECT_CONFIGURATION = settings.BASE_DIR / "pyproject.toml"
 # What production must have; the values are as good as an operator's own.
 PRODUCTION = {

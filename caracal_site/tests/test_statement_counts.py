@@ -21,7 +21,7 @@ from caracal_site.coordinator.routes import Access
 from caracal_site.coordinator.urls import ROUTES
 from caracal_site.testing.client import Background
 from caracal_site.testing.counting import statements_of
-from caracal_site.testing.world import World
+from caracal_site.testing.world import FLAT_ENDS, World
 
 FILE = Path(caracal_site.testing.__file__).with_name("statement_counts.json")
 GOLDEN: dict[str, int] = json.loads(FILE.read_text()) if FILE.exists() else {}
@@ -73,6 +73,15 @@ REQUESTS: dict[str, dict[str, Request]] = {
         "tree with edges": lambda s: s.world.terminate(s.narrowed),
         "ended before": lambda s: s.world.terminate(s.ended),
     },
+    "agents:begin": {"": lambda s: s.world.call("begin", s.world.begin_body())},
+    "agents:spawn-child": {
+        "": lambda s: s.world.call("spawn-child", s.world.begin_body(s.lone))
+    },
+    "agents:end": {
+        "leaf": lambda s: s.world.call(
+            "end", {"agent_session_id": s.lone["agent_session_id"]}
+        )
+    },
     "agents:service-list": {"": lambda s: s.get("/agent-services")},
     "agents:invocation-list": {"": lambda s: s.get("/invocations")},
     "delegations:edge-create": {
@@ -92,6 +101,21 @@ REQUESTS: dict[str, dict[str, Request]] = {
     },
     "delegations:edge-impact": {"": lambda s: s.get("/delegations/{}/impact", s.edge)},
     "delegations:edge-revoke": {"": lambda s: s.world.revoke(s.edge)},
+    "delegations:exchange": {
+        "": lambda s: s.world.call("exchange", s.world.exchange_body(s.root, s.lone))
+    },
+    "delegations:delegate-to-existing-agent": {
+        "": lambda s: s.world.call(
+            "delegate-to-existing-agent",
+            s.world.exchange_body(s.root, s.lone, ends=FLAT_ENDS),
+        )
+    },
+    "delegations:revoke-delegation": {
+        "": lambda s: s.world.call(
+            "revoke-delegation",
+            {"delegation_edge_id": s.edge["delegation_edge_id"]},
+        )
+    },
     "delegations:effective-authority": {
         "": lambda s: s.get("/agents/{}/effective-authority", s.narrowed)
     },

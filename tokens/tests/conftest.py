@@ -6,7 +6,7 @@ import pytest
 
 from caracal_site import context
 from caracal_site.ids import new_id
-from tokens import bearer
+from tokens import bearer, verifying
 from tokens.tests.factories import Client, make_client, make_resource
 from zones.models import Zone
 
@@ -16,6 +16,7 @@ def address() -> str:
     source = new_id()
     context.activate(context.RequestContext(request_id=new_id(), source=source))
     bearer.forget_everything()
+    verifying.forget_everything()
     return source
 
 

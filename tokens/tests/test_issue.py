@@ -49,7 +49,7 @@ def issue(client: Client, resource: str, /, **changes: Any) -> TokenAnswer:
 
 def claims_in(answer: TokenAnswer) -> dict[str, Any]:
     header, claims = (
-        msgspec.json.decode(bearer._decoded(part))
+        msgspec.json.decode(bearer.decoded(part))
         for part in answer.access_token.split(".")[:2]
     )
     assert header.keys() == {"alg", "typ", "kid"}
