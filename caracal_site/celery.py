@@ -37,6 +37,10 @@ app.conf.beat_schedule = {
         "task": "agents.tasks.expire_agents",
         "schedule": _seconds(settings.TTL_SWEEP_INTERVAL_MS),
     },
+    "end-stranded-agents": {
+        "task": "agents.tasks.end_stranded_agents",
+        "schedule": _seconds(settings.STRANDED_SWEEP_INTERVAL_MS),
+    },
     "expire-edges": {
         "task": "delegations.tasks.expire_edges",
         "schedule": _seconds(settings.TTL_SWEEP_INTERVAL_MS),

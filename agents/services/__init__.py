@@ -3,7 +3,6 @@
 from agents.services.ending import (
     Ended,
     end_agents_of,
-    expire_due_agents,
     preview_end_of,
     preview_termination,
     terminate_agent,
@@ -15,12 +14,14 @@ from agents.services.suspension import (
     resume_agent,
     suspend_agent,
 )
+from agents.services.sweeping import end_stranded_agents, expire_due_agents
 
 __all__ = [
     "Ended",
     "SpawnRequest",
     "SpawnedAgent",
     "end_agents_of",
+    "end_stranded_agents",
     "expire_due_agents",
     "preview_end_of",
     "preview_resumption",

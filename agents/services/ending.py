@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -17,7 +16,7 @@ from agents.models import AgentSession
 from agents.rules import within_subtree
 from agents.services import capacity
 from audit import record
-from caracal_site import actors, database, statements
+from caracal_site import actors, statements
 from caracal_site.actors import COORDINATOR_ADMIN, Actor
 from delegations.rules import Agent
 
@@ -182,24 +181,6 @@ def end_due_agents(zone_id: str, limit: int = 500) -> int:
         status="expired",
     )
     return len(fall.agents)
-
-
-def expire_due_agents(limit: int = 500) -> int:
-    """Expires agents past their time, zone by zone, each in its own transaction."""
-    ended = 0
-    zones = AgentSession.objects.live().overdue().values_list("zone_id", flat=True)
-    for zone_id in zones.distinct().order_by("zone_id"):
-        while True:
-            batch = database.retried(partial(_end_due_batch, zone_id, limit))
-            ended += batch
-            if batch < limit:
-                break
-    return ended
-
-
-@transaction.atomic
-def _end_due_batch(zone_id: str, limit: int) -> int:
-    return end_due_agents(zone_id, limit)
 
 
 @transaction.atomic
