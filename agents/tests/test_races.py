@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from itertools import permutations
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from agents.models import AgentSession
+from agents.services import expire_due_agents
 from caracal_site import actors
 from caracal_site.testing.races import Threads, held
 from caracal_site.testing.world import World
 from delegations.models import DelegationEdge
 from zones import services
+from zones.models import Zone
 
 ROUNDS = range(10)
 
@@ -180,3 +185,100 @@ def test_archiving_the_zone_meets_spawns(world: World) -> None:
         archived.result()
     world.assert_sound()
     assert not AgentSession.objects.in_zone(world.zone.id).live().exists()
+
+
+def test_a_spawn_under_an_overdue_parent_meets_the_sweep(world: World) -> None:
+    """W31: the one holds what the other waits for, in one order only."""
+    for sweep_first in (True, False):
+        parent = world.spawn()
+        child = world.spawn(parent)
+        rows(parent).update(expires_at=timezone.now() - timedelta(seconds=1))
+        with Threads(1) as threads:
+            starts = [
+                lambda: threads.start(expire_due_agents),
+                lambda: world.start_spawn(parent),  # noqa: B023
+            ]
+            with held(rows(parent)) as wait_for:
+                begun = []
+                for number, start in enumerate(
+                    starts if sweep_first else starts[::-1], 1
+                ):
+                    begun.append(start())
+                    wait_for(number)
+            swept, spawned = begun if sweep_first else begun[::-1]
+            assert world.at_once(spawned) == [404]
+            assert swept.result().error == ""
+        assert [world.agent(a).status for a in (parent, child)] == [
+            "expired",
+            "terminated",
+        ]
+        world.assert_sound()
+
+
+def test_sweeps_of_several_zones_take_turns(world: World, elsewhere: Zone) -> None:
+    """W31: each zone has a transaction of its own, so no worker holds two."""
+    worlds = [world, World(elsewhere, world.coordinator)]
+    for _ in range(3):
+        agents = [each.spawn() for each in worlds for _ in range(4)]
+        rows(*agents).update(expires_at=timezone.now() - timedelta(seconds=1))
+        with Threads(3) as threads:
+            with held(rows(agents[0]), rows(agents[-1])) as wait_for:
+                sweeps = [threads.start(expire_due_agents) for _ in range(3)]
+                wait_for(3)
+            assert sum(sweep.result().handled for sweep in sweeps) == len(agents)
+        for each in worlds:
+            each.assert_sound()
+
+
+@pytest.mark.parametrize("order", list(permutations(("suspend", "resume", "spawn"))))
+def test_suspend_above_and_resume_and_spawn_below_in_every_order(
+    world: World, order: tuple[str, ...]
+) -> None:
+    """W30: three transactions wait for the same agent and go on one by one."""
+    root = world.spawn()
+    middle = world.spawn(root)
+    leaf = world.spawn(middle)
+    world.suspend(leaf)
+    starts = {
+        "suspend": lambda: world.start_turn("suspend", root),
+        "resume": lambda: world.start_turn("resume", leaf),
+        "spawn": lambda: world.start_spawn(middle),
+    }
+    with held(rows(middle)) as wait_for:
+        begun = {}
+        for number, verb in enumerate(order, 1):
+            begun[verb] = starts[verb]()
+            wait_for(number)
+    assert world.at_once(begun["suspend"]) == [200]
+    world.at_once(*begun.values())
+    world.assert_sound()
+    assert world.agent(leaf).status == "suspended"
+    active = world.get("/agents?status=active").json()["items"]
+    assert active == []
+
+
+def test_resume_of_a_tree_meets_the_end_of_a_branch(world: World) -> None:
+    """W28, the other way: what ends meanwhile is not made active."""
+    root = world.spawn()
+    middle = world.spawn(root)
+    leaf = world.spawn(middle)
+    world.suspend(root)
+    with held(rows(leaf)) as wait_for:
+        ended = world.start_turn("terminate", middle)
+        wait_for(1)
+        resumed = world.start_turn("resume", root)
+        wait_for(2)
+    assert world.at_once(ended, resumed) == [204, 200]
+    assert [world.agent(agent).status for agent in (root, middle, leaf)] == [
+        "active", "terminated", "terminated",
+    ]  # fmt: skip
+    world.assert_sound()
+
+
+def test_the_same_turn_from_many_hands_happens_once(world: World) -> None:
+    root = world.spawn()
+    child = world.spawn(root)
+    for verb in ("suspend", "resume"):
+        found = world.at_once(*(world.start_turn(verb, root) for _ in range(6)))
+        assert sorted(found) == [200] + [409] * 5, verb
+    assert [world.agent(agent).transition for agent in (root, child)] == [2, 2]
