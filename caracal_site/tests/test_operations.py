@@ -9,9 +9,11 @@ from typing import Any
 import orjson
 import pytest
 from django.db import InterfaceError, connection
+from django.db.models import F
 from django.http import HttpResponse
 from django.test import RequestFactory
 
+from agents.tasks import expire_agents
 from audit.models import OutboxEvent
 from caracal_site import facts, health, log_counts, operations
 from caracal_site.api import operations as views
@@ -19,6 +21,7 @@ from caracal_site.bounded import SharedRun
 from caracal_site.ids import new_id
 from caracal_site.models import JobRun
 from caracal_site.tasks import HEARTBEAT, worker_heartbeat
+from caracal_site.testing.client import Coordinator
 
 FACTORY = RequestFactory()
 
@@ -288,3 +291,64 @@ def test_log_lines_are_counted() -> None:
     before = log_counts.values()["emitted"]
     assert log_counts.Counting().filter(logging.makeLogRecord({}))
     assert log_counts.values()["emitted"] == before + 1
+
+
+def test_one_secret_opens_the_coordinator_s_metrics(
+    coordinator: Coordinator, settings: Any
+) -> None:
+    """W44: either of the two does, and no request needs both."""
+    for token in (settings.METRICS_BEARER, settings.CARACAL_COORDINATOR_TOKEN):
+        assert coordinator.get("/metrics", token=token).status_code == 200
+    settings.METRICS_BEARER = ""
+    settings.CARACAL_MODE = "stable"
+    operator = settings.CARACAL_COORDINATOR_TOKEN
+    assert coordinator.get("/metrics", token=operator).status_code == 200
+    found = coordinator.get("/stats", token=operator)
+    assert found.json().keys() == operations.stats().keys()
+
+
+def test_every_request_of_the_coordinator_is_timed(
+    coordinator: Coordinator, settings: Any
+) -> None:
+    """W44. By route and status class, the flat calls too, and unknown routes as one."""
+    token = settings.CARACAL_COORDINATOR_TOKEN
+
+    def counted(route: str, status: str) -> float:
+        name = "caracal_coordinator_request_seconds_count"
+        wanted = f'{name}{{route="{route}",status="{status}"}} '
+        text = coordinator.get("/metrics", token=token).text
+        found = [line for line in text.splitlines() if line.startswith(wanted)]
+        return float(found[0].split()[-1]) if found else 0.0
+
+    for path, route, status in (
+        ("/v1/verify", "verify-token", "4xx"),
+        ("/v1/begin", "agents:begin", "4xx"),
+        ("/v1/nothing/at/all", "unknown", "4xx"),
+    ):
+        before = counted(route, status)
+        coordinator.post(path, {})
+        assert counted(route, status) == before + 1
+
+
+def test_counters_of_jobs_count_up_and_gauges_fall(
+    coordinator: Coordinator, zone: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """W44: what may fall is a gauge; what is a counter never does."""
+    token = settings.CARACAL_COORDINATOR_TOKEN
+
+    def scraped(name: str) -> float:
+        monkeypatch.setattr(facts, "_last", None)
+        lines = coordinator.get("/metrics", token=token).text.splitlines()
+        (line,) = [line for line in lines if line.startswith(f"{name} ")]
+        return float(line.split()[-1])
+
+    runs = scraped("caracal_ttl_sweeper_runs_total")
+    expire_agents()
+    JobRun.objects.filter(name="expire-agents").update(runs=F("runs") + 1)
+    assert scraped("caracal_ttl_sweeper_runs_total") > runs
+    row = OutboxEvent.objects.create(
+        zone_id=zone.id, topic="t", producer="api", payload_json=[]
+    )
+    pending = scraped("caracal_api_outbox_pending_total")
+    row.delete()
+    assert scraped("caracal_api_outbox_pending_total") == pending - 1
