@@ -194,8 +194,8 @@ def test_a_token_that_claims_too_little_is_invalid(
         {"sid": None},
         {"iat": -1},
         {"exp": 4e9},
-        {"exp": int(time.time()) - 61},
-        {"nbf": int(time.time()) + 600},
+        {"exp": 1},
+        {"nbf": 4_000_000_000},
         {"iss": "https://e.example.com"},
         {"aud": ["https://e.example.com"]},
         {"zone_id": "a b"},
@@ -214,6 +214,8 @@ def test_the_clock_may_be_off_by_a_minute(
     now = int(time.time())
     for off in ({"exp": now - 50}, {"nbf": now + 50}, {"iat": now + 50}):
         assert ask(token=sign(zone, claims | off)).status_code == 200, off
+    for far in ({"exp": now - 61}, {"nbf": now + 120}, {"iat": now + 120}):
+        assert refusal(ask(token=sign(zone, claims | far))) == INVALID, far
 
 
 def test_another_key_signs_nothing(
