@@ -217,6 +217,7 @@ def test_a_spawn_under_an_overdue_parent_meets_the_sweep(world: World) -> None:
 
 def test_sweeps_of_several_zones_take_turns(world: World, elsewhere: Zone) -> None:
     """W31: each zone has a transaction of its own, so no worker holds two."""
+    expire_due_agents()  # what other tests left
     worlds = [world, World(elsewhere, world.coordinator)]
     for _ in range(3):
         agents = [each.spawn() for each in worlds for _ in range(4)]

@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 
+from audit import authentication
 from audit.models import AdminAuditEvent
 from caracal_site.console.tests import asking
 from caracal_site.ids import new_id
@@ -23,8 +24,10 @@ def somebody() -> User:
 
 
 @pytest.fixture
-def browser() -> Client:
-    """A browser of its own address, signed in nowhere."""
+def browser(monkeypatch: pytest.MonkeyPatch) -> Client:
+    """A browser of its own address, signed in nowhere, in a minute without failures of
+    others: only so many are told."""
+    monkeypatch.setattr(authentication, "_minute", authentication._Minute())
     return Client(REMOTE_ADDR=new_id())
 
 
