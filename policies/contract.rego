@@ -2,11 +2,15 @@
 #
 # Tenants supply data, never rules. `input.request` is the input document of a decision;
 # `input.documents` is what of the tenant's merged data documents can bear on it, or null
-# when the zone has no active policy set.
+# when the zone has no active policy set: `risk` by scope, the others in their own form.
 #
 # Every condition is stated once, positively, under a name in `holds`; a kind of rule
 # allows when all conditions it needs hold. So what cannot be evaluated does not hold,
 # and the explanation of a denial is what is missing, by the same names.
+#
+# Decisions run compiled, explanations and unusually large questions interpreted
+# (engine.py). So that both give the same, nothing here rests on a rule failing over two
+# values, nor puts what may be undefined into an object: faults are told, tests come first.
 package caracal.contract
 
 import rego.v1
@@ -27,11 +31,13 @@ default labels := []
 
 labels := request.principal.labels if is_array(request.principal.labels)
 
-# Two keys for one application are an evaluation error, not a choice.
-application := key if {
+# The keys of the calling application: two for one are a fault, not a choice.
+keys := [key |
 	some key, id in documents.app_ids
 	id == request.principal.id
-}
+]
+
+application := keys[0] if count(keys) > 0
 
 view := documents.grants[request.resource.identifier]
 
@@ -164,16 +170,11 @@ concerns(rule) if {
 	startswith(label, rule.label_prefix)
 }
 
-# Two tiers for one scope are an evaluation error, too.
-tier(scope) := found if {
-	some rule in documents.risk
-	rule.scope == scope
-	found := rule.tier
-}
-
-risks := [{"scope": scope, "tier": found} |
+risks := [{"scope": scope, "tier": tier} |
 	some scope in sort(requested)
-	found := tier(scope)
+	some rule in documents.risk[scope]
+	is_string(rule.tier)
+	tier := rule.tier
 ]
 
 step_up := [{"step_up_required": "human_approval"} |
@@ -195,6 +196,16 @@ allowed contains kind if {
 
 policy_set_is_active if is_object(input.documents)
 
+# What could be decided in two ways. Validation refuses it.
+faults contains "two keys for one application" if count(keys) > 1
+
+faults contains "two tiers for one scope" if {
+	"mint" in allowed
+	some rules in documents.risk
+	some rule in rules
+	rule.tier != rules[0].tier
+}
+
 default result := {
 	"decision": "deny",
 	"evaluation_status": "complete",
@@ -202,20 +213,22 @@ default result := {
 	"diagnostics": [{"reason": "no_rule_matched"}],
 }
 
-result := {
+result := {"decision": "deny", "evaluation_status": "error", "faults": faults} if {
+	count(faults) > 0
+} else := {
 	"decision": "deny",
 	"evaluation_status": "complete",
 	"determining_policies": [],
 	"diagnostics": [{"reason": "no_active_policy_set"}],
-} if not policy_set_is_active
-
-result := allow("caracal-bootstrap", []) if "bootstrap" in allowed
-
-result := allow(concat("", ["caracal-", application, "-mint"]), array.concat(step_up, risk_report)) if {
+} if {
+	not policy_set_is_active
+} else := allow("caracal-bootstrap", []) if {
+	"bootstrap" in allowed
+} else := allow(concat("", ["caracal-", application, "-mint"]), array.concat(step_up, risk_report)) if {
 	"mint" in allowed
+} else := allow(concat("", ["caracal-", application, "-use"]), []) if {
+	"use" in allowed
 }
-
-result := allow(concat("", ["caracal-", application, "-use"]), []) if "use" in allowed
 
 allow(policy, diagnostics) := {
 	"decision": "allow",

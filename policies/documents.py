@@ -56,7 +56,7 @@ class Compiled:
             view = _narrowed(self._grants[identifier], labels)
             found["grants"] = {identifier: view}
         scopes = dict.fromkeys(context["requested_scopes"] or ())
-        risk = [rule for scope in scopes for rule in self._risk.get(scope, ())]
+        risk = {scope: self._risk[scope] for scope in scopes if scope in self._risk}
         if risk:
             found["risk"] = risk
             found["approval_tiers"] = _values(self._documents.get("approval_tiers"))
@@ -131,10 +131,13 @@ def _by_prefix(rules: list[Any]) -> tuple[dict[str, Any], list[Any]]:
 
 
 def _by_scope(risk: list[Any]) -> dict[str, list[Any]]:
+    """The rules of each scope, the same rule once."""
     found: dict[str, list[Any]] = {}
     for rule in risk:
         if isinstance(rule, dict) and isinstance(rule.get("scope"), str):
-            found.setdefault(rule["scope"], []).append(rule)
+            rules = found.setdefault(rule["scope"], [])
+            if rule not in rules:
+                rules.append(rule)
     return found
 
 

@@ -99,6 +99,31 @@ def test_a_decision_is_handed_only_what_bears_on_it() -> None:
     assert decided(data, mint()).decision == "allow"
 
 
+def test_a_question_too_large_for_the_compiled_contract_is_decided_all_the_same() -> (
+    None
+):
+    """It is stopped after so many steps, and the next question is none the worse."""
+    labels = [f"l-{number}" for number in range(64)]
+    scopes = [f"s-{number}" for number in range(64)]
+    roles = dict.fromkeys(labels, scopes)
+    capped = {"label_prefix": "l", "scopes": scopes[1:]}
+    spread = {
+        **DATA,
+        "grants": {INVOICES: {"application": "billing", "roles": roles}},
+        "confinement": [{"label_prefix": label, "scopes": scopes} for label in labels],
+    }
+    asked = mint(scopes, labels, delegation_edge=edge(scopes))
+    question = engine.as_question(Compiled(spread), inputs.normalised(asked))
+    machine = engine.compiled_contract()
+    machine.set_input_json(question)
+    with pytest.raises(RuntimeError, match="instruction limit"):
+        machine.execute()
+    assert decided(spread, asked).decision == "allow"
+    narrower = {**spread, "confinement": [*spread["confinement"], capped]}
+    assert decided(narrower, asked).decision == "deny"
+    assert decided(DATA, mint()).decision == "allow"
+
+
 def test_a_version_is_loaded_once_and_the_oldest_forgotten() -> None:
     cache = Cache(entries=2, characters=1_000_000)
     loaded: list[str] = []

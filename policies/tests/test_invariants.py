@@ -137,6 +137,16 @@ def test_the_engine_decides_as_the_text_of_the_contract(
 
 
 @MANY
+@given(documents, requests)
+def test_the_compiled_contract_and_the_interpreted_one_decide_alike(
+    data: Data, request: Data
+) -> None:
+    question = engine.as_question(Compiled(data), inputs.normalised(request))
+    interpreted = engine.as_result(engine.interpreted(engine.RESULT, question))
+    assert decided(data, request) == interpreted
+
+
+@MANY
 @given(documents, requests, rules)
 def test_another_confinement_never_widens(
     data: Data, request: Data, rule: Data

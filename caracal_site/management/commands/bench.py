@@ -1,7 +1,8 @@
-"""``manage.py bench``: how the platform does as its data grows.
+"""``manage.py bench``: how it does as its data grows, and how fast it decides.
 
-Beside a running ``up``, and with the folder of the load generator ``load.py`` on
-``PYTHONPATH``. How the server is to be set up: docs/performance.md.
+``decisions`` needs nothing. The others run beside a running ``up``, with the folder of
+the load generator ``load.py`` on ``PYTHONPATH``. How the server is to be set up:
+docs/performance.md.
 """
 
 from __future__ import annotations
@@ -19,23 +20,33 @@ from caracal_site.embedded.directory import DataDirectory
 WIDTH = 8
 LOOKS = 20
 TTL_SECONDS = 36_000
+DECISIONS = 20_000
 
 
 class Command(BaseCommand):
-    help = "Measures spawning among many agents or audit rows, and dense graphs."
+    help = "Measures spawning among much data, dense graphs, and decisions."
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("what", choices=("agents", "audit", "dense"))
+        parser.add_argument("what", choices=("agents", "audit", "dense", "decisions"))
         parser.add_argument("--data-dir", default=settings.CARACAL_DATA_DIR)
         parser.add_argument(
-            "--rows", type=int, help="default: 100,000 agents or 1,000,000 audit rows"
+            "--rows",
+            type=int,
+            help="default: 100,000 agents, 1,000,000 audit rows or 20,000 decisions",
         )
         parser.add_argument("--layers", type=int, default=8, help="of a dense graph")
         parser.add_argument("-c", "--concurrency", type=int, default=16)
         parser.add_argument("-d", "--duration", type=float, default=10)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        self._options = options
+        if options["what"] != "decisions":
+            self._connect()
+        getattr(self, options["what"])()
+
+    def _connect(self) -> None:
+        """Reaches the running platform by the load generator."""
         try:
             import load  # type: ignore[import-not-found]
 
@@ -44,12 +55,11 @@ class Command(BaseCommand):
             raise CommandError(
                 f"{error}: put the folder of load.py on PYTHONPATH."
             ) from error
-        directory = DataDirectory.at(options["data_dir"])
+        directory = DataDirectory.at(self._options["data_dir"])
         known = directory.read(directory.bootstrap_file)
         if not known:
             raise CommandError(f"Nothing has been started in {directory.path} yet.")
         self._load = load
-        self._options = options
         self._target = Target(
             Namespace(
                 coordinator=known["coordinator_url"],
@@ -57,7 +67,47 @@ class Command(BaseCommand):
                 admin_token=known["admin_token"],
             )
         )
-        getattr(self, options["what"])()
+
+    def decisions(self) -> None:
+        """The contract's worked examples, one after the other, by one thread."""
+        from policies.tests import examples
+
+        confined = {**examples.DATA, **examples.RISK, **examples.CONFINED}
+        scopes = [examples.READ, examples.ISSUE]
+        self._decide("bootstrap", examples.DATA, examples.bootstrap())
+        self._decide("mint", examples.DATA, examples.mint())
+        self._decide("mint with approval", confined, examples.mint(scopes))
+        self._decide("use", examples.DATA, examples.use())
+        self._decide("denied", examples.DATA, examples.mint(labels=["none"]))
+
+    def _decide(self, what: str, data: Any, raw: Any) -> None:
+        """Decides as token requests and simulations do, from the input as it comes."""
+        from policies import inputs
+        from policies.decision import ActiveSet, decide_input
+        from policies.documents import Compiled
+
+        rows = self._options["rows"] or DECISIONS
+        asked = ActiveSet(
+            policy_set_id="set",
+            version_id="version",
+            manifest_sha256="",
+            compiled=Compiled(data),
+        )
+        found = decide_input(inputs.normalised(raw), asked)
+        took = []
+        started, began = time.process_time(), time.perf_counter()
+        for _ in range(rows):
+            each = time.perf_counter()
+            decide_input(inputs.normalised(raw), asked)
+            took.append(time.perf_counter() - each)
+        clock, cpu = time.perf_counter() - began, time.process_time() - started
+        took.sort()
+        p50, p99 = (took[rows * share // 100] * 1e6 for share in (50, 99))
+        self.stdout.write(
+            f"{what}, {found.decision}: {rows / clock:,.0f}/s, "
+            f"{cpu / rows * 1e6:.0f} us of CPU each, "
+            f"p50 {p50:.0f} us, p99 {p99:.0f} us"
+        )
 
     def agents(self) -> None:
         """Spawning in an empty zone, then in one with many live agents."""
