@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import orjson
 from django.db import transaction
-from django.db.models.functions import Now
 
 from audit import record as audit
 from caracal_site import database, statements
 from caracal_site.actors import Actor
 from caracal_site.api.permissions import authorise
 from policies import errors, events
-from policies.manifests import members_of
-from policies.models import PolicyActivation, PolicySet, PolicySetVersion
-from policies.services.documents import agreed
+from policies.models import PolicySetVersion
+from policies.services.documents import check_version
 from policies.services.scenarios import failing, scenarios_of
-from policies.services.sets import lock_policy_set
-from zones.services import lock_zone
+from zones.models import Zone
+from zones.services import hold_zone, permitted
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +35,19 @@ class Activation:
     replaced_version_id: str | None
     revision: int
     outbox_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """What is in force in a locked zone, and the scenarios that a version is asked."""
+
+    policy_set_id: str | None
+    version_id: str | None
+    scenarios: list[str]
+
+
+_ACTIVE = (errors.VersionNotFound, errors.InvalidPolicyContract)
+_SHADOW = (errors.ShadowVersionNotFound, errors.InvalidShadowPolicyContract)
 
 
 def activate_policy_set(
@@ -82,39 +92,26 @@ def _activate(
     reason: str | None,
 ) -> Activation:
     # Judged before the zone is locked: nobody waits while documents are compiled.
-    version = _judged(
-        policy_set_id,
-        version_id,
-        zone_id,
-        errors.VersionNotFound,
-        errors.InvalidPolicyContract,
-    )
-    asked = scenarios_of(version)
-    failed = failing(version, asked)
-    if failed:
-        raise errors.ScenariosFailed(failed)
+    asked = _judged(policy_set_id, version_id, zone_id, _ACTIVE)
+    if asked:
+        version = PolicySetVersion.objects.get(id=version_id)
+        failed = failing(version, scenarios_of(version))
+        if failed:
+            raise errors.ScenariosFailed(failed)
     if shadow_version_id is not None:
-        _judged(
-            policy_set_id,
-            shadow_version_id,
-            zone_id,
-            errors.ShadowVersionNotFound,
-            errors.InvalidShadowPolicyContract,
-        )
+        _judged(policy_set_id, shadow_version_id, zone_id, _SHADOW)
     with transaction.atomic():
-        lock_zone(zone_id, actor=actor)
-        _lock_set(policy_set_id, zone_id)
-        if {one.id for one in scenarios_of(version)} != {one.id for one in asked}:
+        _hold(policy_set_id, zone_id, actor, errors.VersionNotFound)
+        before = _before(zone_id, version_id)
+        if before.scenarios != asked:
             raise database.Changed
-        before = PolicyActivation.objects.filter(zone_id=zone_id).first()
-        replaced = before.active_version_id if before else None
-        if expected_version_id not in (replaced, Whichever()):
-            raise errors.ActiveVersionChanged(replaced)
+        if expected_version_id not in (before.version_id, Whichever()):
+            raise errors.ActiveVersionChanged(before.version_id)
         event = events.PolicySetActivated(
             zone_id=zone_id,
             entity_id=policy_set_id,
             changed_fields=("version_id",),
-            facts={"replaced_version_id": replaced},
+            facts={"replaced_version_id": before.version_id},
             policy_set_id=policy_set_id,
             policy_set_version_id=version_id,
             shadow_version_id=shadow_version_id,
@@ -130,17 +127,14 @@ def deactivate_policy_set(
 
     Raises ZoneNotFound, PolicySetNotFound or PolicySetNotActive.
     """
-    lock_zone(zone_id, actor=actor)
-    lock_policy_set(policy_set_id, zone_id)
-    before = PolicyActivation.objects.filter(
-        zone_id=zone_id, policy_set_id=policy_set_id
-    ).first()
-    if before is None:
+    _hold(policy_set_id, zone_id, actor, errors.PolicySetNotFound)
+    before = _before(zone_id)
+    if before.policy_set_id != policy_set_id:
         raise errors.PolicySetNotActive
     event = events.PolicySetDeactivated(
         zone_id=zone_id,
         entity_id=policy_set_id,
-        facts={"replaced_version_id": before.active_version_id},
+        facts={"replaced_version_id": before.version_id},
         policy_set_id=policy_set_id,
         policy_set_version_id=None,
     )
@@ -151,31 +145,52 @@ def _judged(
     policy_set_id: str,
     version_id: str,
     zone_id: str,
-    not_found: type[errors.CaracalError],
-    invalid: type[errors.InvalidPolicyContract],
-) -> PolicySetVersion:
-    live = PolicySetVersion.objects.of_live_set(policy_set_id, zone_id)
-    version: PolicySetVersion | None = live.filter(id=version_id).first()
-    if version is None:
-        raise not_found
-    agreed(
-        members_of(version_id),
-        zone_id=zone_id,
-        schema_version=version.schema_version,
-        invalid=invalid,
+    refusals: tuple[type[errors.CaracalError], type[errors.InvalidPolicyContract]],
+) -> list[str]:
+    """The scenarios that a version is asked, which is of a live set and agrees."""
+    not_found, invalid = refusals
+    found = statements.fetch_all(
+        "policies/candidate",
+        {"policy_set_id": policy_set_id, "version_id": version_id, "zone_id": zone_id},
     )
-    return version
+    if not found:
+        raise not_found
+    ((schema_version, scenarios),) = found
+    check_version(
+        version_id,
+        zone_id=zone_id,
+        schema_version=schema_version,
+        invalid=invalid,  # type: ignore[arg-type]  # a class is hashable
+    )
+    return list(scenarios)
 
 
-def _lock_set(policy_set_id: str, zone_id: str) -> None:
-    try:
-        lock_policy_set(policy_set_id, zone_id)
-    except errors.PolicySetNotFound:
-        raise errors.VersionNotFound from None
+def _hold(
+    policy_set_id: str,
+    zone_id: str,
+    actor: Actor,
+    not_found: type[errors.CaracalError],
+) -> None:
+    """Keeps everybody else from changing the live zone and its live set."""
+    found = statements.fetch_all(
+        "policies/hold_set", {"policy_set_id": policy_set_id, "zone_id": zone_id}
+    )
+    if not found:
+        hold_zone(zone_id, actor=actor)
+        raise not_found
+    name, slug, owner_account_id = found[0]
+    permitted(Zone(name=name, slug=slug, owner_account_id=owner_account_id), actor)
+
+
+def _before(zone_id: str, version_id: str = "") -> _Before:
+    row = statements.fetch_one(
+        "policies/replaced", {"zone_id": zone_id, "version_id": version_id}
+    )
+    return _Before(*row)
 
 
 def _write(
-    before: PolicyActivation | None,
+    before: _Before,
     event: events.PolicySetActivated | events.PolicySetDeactivated,
     actor: Actor,
     reason: str | None,
@@ -183,32 +198,26 @@ def _write(
     """Writes the row, its evidence and the news, under the zone's lock."""
     evidence = audit.prepare(actor, event, reason=reason)
     outbox_id = str(orjson.loads(evidence.outbox)[0]["id"])
-    revision = before.revision + 1 if before else 1
-    active: dict[str, Any] = {
-        "policy_set_id": event.policy_set_id if event.policy_set_version_id else None,
-        "active_version_id": event.policy_set_version_id,
-        "shadow_version_id": event.shadow_version_id,
-    }
-    PolicyActivation.objects.update_or_create(
-        zone_id=event.zone_id,
-        defaults={
-            **active,
-            "revision": revision,
+    is_active = event.policy_set_version_id is not None
+    (revision,) = statements.fetch_one(
+        "policies/activate",
+        {
+            "zone_id": event.zone_id,
+            "policy_set_id": event.policy_set_id if is_active else None,
+            "active_version_id": event.policy_set_version_id,
+            "shadow_version_id": event.shadow_version_id,
             "activated_by": actor.name,
-            "activated_at": Now(),
             "outbox_id": outbox_id,
+            "changed": list({event.policy_set_id, before.policy_set_id} - {None}),
+            **evidence.parameters(),
         },
     )
-    # Their entity tags change, because what the API tells of them does.
-    changed = [event.policy_set_id, before.policy_set_id if before else None]
-    PolicySet.objects.filter(id__in=changed).update(updated_at=Now())
-    statements.execute("audit/record", evidence.parameters())
     audit.written(evidence)
     return Activation(
         policy_set_id=event.policy_set_id,
         version_id=event.policy_set_version_id,
         shadow_version_id=event.shadow_version_id,
-        replaced_version_id=before.active_version_id if before else None,
+        replaced_version_id=before.version_id,
         revision=revision,
         outbox_id=outbox_id,
     )

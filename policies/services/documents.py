@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from policies import errors, rules, sandbox, validation
-from policies.manifests import documents_of
+from policies.manifests import documents_of, members_of
 from policies.models import PolicyVersion
 
 
@@ -38,3 +39,21 @@ def agreed(
         first = report.leading_issue
         raise invalid(f"policy versions failed validation: {first.code}", report.issues)
     return report.data
+
+
+@lru_cache(maxsize=1_024)
+def check_version(
+    version_id: str,
+    *,
+    zone_id: str,
+    schema_version: str,
+    invalid: type[errors.InvalidPolicyContract] = errors.InvalidPolicyContract,
+) -> None:
+    """``agreed`` for what a set version consists of: it never changes, so each process
+    judges it by its rules once."""
+    agreed(
+        members_of(version_id),
+        zone_id=zone_id,
+        schema_version=schema_version,
+        invalid=invalid,
+    )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from django.db import transaction
-from django.db.models import Max
 from django.db.models.functions import Now
 
-from audit.record import record
+from audit.record import Evidence, prepare, record
+from caracal_site import statements
 from caracal_site.actors import Actor
 from caracal_site.api.permissions import authorise
 from caracal_site.database import refused
@@ -16,11 +16,21 @@ from caracal_site.preconditions import UNCONDITIONAL, Precondition
 from policies import errors, events, rules
 from policies.acceptance import accepted
 from policies.models import Policy, PolicySetVersion, PolicyVersion
+from zones.models import Zone
 from zones.querysets import RESERVED_NAME_PREFIX
 from zones.rules import refuse_reserved
-from zones.services import hold_zone
+from zones.services import hold_zone, permitted
 
 NAME_KEY = "policies_name_live_key"
+POLICY_COLUMNS = (
+    "id",
+    "zone_id",
+    "name",
+    "description",
+    "owner_type",
+    "created_by",
+    "co_authored_by_operator",
+)
 
 
 class CreatedPolicy(NamedTuple):
@@ -52,19 +62,27 @@ def create_policy(
     accepted(content, schema_version)
     with transaction.atomic():
         zone = hold_zone(zone_id, actor=actor)
-        with refused(NAME_KEY, errors.PolicyNameTaken):
-            policy = Policy.objects.create(
-                zone_id=zone_id,
-                name=name,
-                description=description,
-                owner_type=owner_type,
-                created_by=actor.authored_by,
-                co_authored_by_operator=actor.by_operator
-                and zone.operator_coauthor_badge,
-            )
-        version = _add(policy, 1, content, schema_version, actor)
+        policy = Policy(
+            zone_id=zone_id,
+            name=name,
+            description=description,
+            owner_type=owner_type,
+            created_by=actor.authored_by,
+            co_authored_by_operator=actor.by_operator and zone.operator_coauthor_badge,
+        )
+        version = _version(policy.id, 1, content, schema_version, actor)
         fields = ("name", "content", *(["description"] if description else []))
-        record(actor, _event(events.PolicyCreated, policy, version, fields))
+        evidence = _evidence(events.PolicyCreated, zone_id, version, fields, actor)
+        with refused(NAME_KEY, errors.PolicyNameTaken):
+            row = statements.fetch_one(
+                "policies/create_policy",
+                {
+                    **{name: getattr(policy, name) for name in POLICY_COLUMNS},
+                    **_columns(version),
+                    **evidence.parameters(),
+                },
+            )
+        policy.created_at, policy.version, version.created_at = row
     return CreatedPolicy(policy, version)
 
 
@@ -85,14 +103,16 @@ def add_policy_version(
     authorise(actor, zone_id=zone_id, writes=True)
     accepted(content, schema_version)
     with transaction.atomic():
-        hold_zone(zone_id, actor=actor)
-        policy = lock_policy(policy_id, zone_id)
-        if_match.check(policy.version)
-        last = policy.versions.aggregate(last=Max("version"))["last"] or 0
-        version = _add(policy, last + 1, content, schema_version, actor)
-        Policy.objects.filter(id=policy_id).update(updated_at=Now())
+        if_match.check(_hold(policy_id, zone_id, actor))
+        (last,) = statements.fetch_one(
+            "policies/last_version", {"policy_id": policy_id}
+        )
+        version = _version(policy_id, last + 1, content, schema_version, actor)
         fields = ("content", "schema_version")
-        record(actor, _event(events.PolicyVersionAdded, policy, version, fields))
+        evidence = _evidence(events.PolicyVersionAdded, zone_id, version, fields, actor)
+        (version.created_at,) = statements.fetch_one(
+            "policies/add_version", {**_columns(version), **evidence.parameters()}
+        )
     return version
 
 
@@ -173,11 +193,25 @@ def lock_policy(policy_id: str, zone_id: str) -> Policy:
     return found
 
 
-def _add(
-    policy: Policy, number: int, content: str, schema_version: str, actor: Actor
+def _hold(policy_id: str, zone_id: str, actor: Actor) -> int:
+    """Keeps the zone live and the live policy from being changed; the policy's version
+    for entity tags. Raises ZoneNotFound or PolicyNotFound."""
+    found = statements.fetch_all(
+        "policies/hold_policy", {"policy_id": policy_id, "zone_id": zone_id}
+    )
+    if not found:
+        hold_zone(zone_id, actor=actor)
+        raise errors.PolicyNotFound
+    name, slug, owner_account_id, version = found[0]
+    permitted(Zone(name=name, slug=slug, owner_account_id=owner_account_id), actor)
+    return int(version)
+
+
+def _version(
+    policy_id: str, number: int, content: str, schema_version: str, actor: Actor
 ) -> PolicyVersion:
-    return PolicyVersion.objects.create(
-        policy=policy,
+    return PolicyVersion(
+        policy_id=policy_id,
         version=number,
         content=content,
         content_sha256=rules.content_digest(content),
@@ -186,17 +220,34 @@ def _add(
     )
 
 
-def _event(
-    kind: type[Any], policy: Policy, version: PolicyVersion, fields: tuple[str, ...]
-) -> Any:
+def _columns(version: PolicyVersion) -> dict[str, Any]:
+    return {
+        "version_id": version.id,
+        "policy_id": version.policy_id,
+        "number": version.version,
+        "content": version.content,
+        "content_sha256": version.content_sha256,
+        "schema_version": version.schema_version,
+        "version_by": version.created_by,
+    }
+
+
+def _evidence(
+    kind: type[events.PolicyCreated | events.PolicyVersionAdded],
+    zone_id: str,
+    version: PolicyVersion,
+    fields: tuple[str, ...],
+    actor: Actor,
+) -> Evidence:
     facts = {
         "policy_version_id": version.id,
         "version": version.version,
         "content_sha256": version.content_sha256,
     }
-    return kind(
-        zone_id=policy.zone_id,
-        entity_id=policy.id,
+    event = kind(
+        zone_id=zone_id,
+        entity_id=version.policy_id,
         changed_fields=fields,
         facts=facts,
     )
+    return prepare(actor, event)

@@ -10,7 +10,7 @@ from policies import active, errors, explaining, inputs, rules
 from policies.manifests import members_of
 from policies.models import PolicySetVersion
 from policies.services import asking
-from policies.services.documents import agreed
+from policies.services.documents import check_version
 from policies.services.loose_ends import loose_ends
 from policies.services.scenarios import run_scenarios
 
@@ -69,9 +69,7 @@ def checked_version(
     version: PolicySetVersion | None = live.filter(id=version_id).first()
     if version is None:
         raise errors.VersionNotFound
-    agreed(
-        members_of(version_id), zone_id=zone_id, schema_version=version.schema_version
-    )
+    check_version(version_id, zone_id=zone_id, schema_version=version.schema_version)
     return version
 
 

@@ -35,6 +35,7 @@ from zones.services.holding import (
     hold_provider,
     hold_zone,
     lock_zone,
+    permitted,
 )
 from zones.services.provider_connection import ConnectionTest, check_connection
 from zones.services.provider_secrets import reseal_providers
@@ -106,6 +107,7 @@ __all__ = [
     "may_be_in_force",
     "mint_admin_token",
     "note_use",
+    "permitted",
     "preview_application_archive",
     "preview_provider_archive",
     "preview_resource_archive",
