@@ -86,7 +86,9 @@ class Parsed:
         """The syntax tree; it has a hundred times the size of the text."""
         try:
             tree = orjson.loads(_asked(self._machine.get_ast_as_json))
-        except orjson.JSONDecodeError:
+        except orjson.JSONDecodeError as error:
+            if "memory" in error.msg:
+                raise MemoryError from None
             raise EngineFault("the text is nested too deeply") from None
         return cast("dict[str, Any]", tree[0]["ast"])
 

@@ -34,6 +34,7 @@ _WHAT = {
     "SetCompr": "a comprehension",
     "ObjectCompr": "a comprehension",
 }
+_NUL = ("this string has a NUL character", "wrong_shape", "Leave out `\\u0000`.")
 PLAIN = "Documents are plain data: write the value itself."
 
 
@@ -197,6 +198,8 @@ def _node(expression: dict[str, Any], text: int) -> Node:
     (kind, inner), *_ = expression.items()
     place = _place(inner["span"], text, quoted=kind in ("String", "RawString"))
     if kind in _SCALARS:
+        if "\0" in str(inner["value"]):
+            raise _NotData(inner["span"], *_NUL)
         return Node(_SCALARS[kind], place, inner["value"])
     if kind in _SEQUENCES:
         items = tuple(_node(item, text) for item in inner["items"])

@@ -40,7 +40,8 @@ _CLOSES = {")": "(", "]": "[", "}": "{"}
 _NO_TEXT = re.compile("[\x00\ud800-\udfff]")
 _NOT_NEWLINE = re.compile(r"[^\n]")
 _DIRECTIVE = re.compile(rf"#\s*{re.escape(DIRECTIVE)}\b")
-_PACKAGE = re.compile(r"^\s*package[ \t]+([A-Za-z0-9_.]+)", re.MULTILINE)
+# Not over lines: looking for it at each of many blank ones would take quadratic time.
+_PACKAGE = re.compile(r"^[^\S\n]*package[ \t]+([A-Za-z0-9_.]+)", re.MULTILINE)
 _PACKAGE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*")
 
 

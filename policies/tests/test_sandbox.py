@@ -64,6 +64,19 @@ def test_a_hostile_text_is_refused_and_the_next_one_accepted(text: str) -> None:
     assert validate(f"{GOOD}# after {len(text)}\n").is_valid
 
 
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        # It is the rules about text that tell: they take no time to speak of.
+        ("#\n" * 130_000, "missing_package_declaration"),
+        (HEAD + "restrict := [" + "1," * 120_000 + "1]", "memory_limit_exceeded"),
+    ],
+    ids=["many lines without a package", "a long list"],
+)
+def test_what_is_too_much_is_told_for_what_it_is(text: str, code: str) -> None:
+    assert [one.code for one in validate(text).issues] == [code]
+
+
 @pytest.fixture
 def worker() -> Iterator[sandbox.Worker]:
     """A worker that has done a job."""

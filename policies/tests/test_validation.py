@@ -139,6 +139,8 @@ def test_a_text_is_refused_with_its_code_and_place(
             "this is nothing",
         ),
         ('restrict := "freeze"', "wrong_shape", "must be a list"),
+        ('restrict := ["a\\u0000"]', "wrong_shape", "NUL"),
+        ('restrict := {"a\\u0000": 1}', "wrong_shape", "NUL"),
         ("restrict := false", "wrong_shape", "this is a boolean"),
         ('risk := [{"scope": "a"}]', "wrong_shape", "lacks tier"),
         ('risk := [{"scope": "a", "tier": 1}]', "wrong_shape", "this is a number"),
