@@ -9,6 +9,7 @@ what a job allows: the system ends it then.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import resource
 import signal
@@ -22,10 +23,13 @@ from policies.examination.examine import examine
 from policies.sandbox.framing import HEADER, Job, Outcome
 
 MEMORY_BYTES = 512 * 1024 * 1024
+# Of Linux: the signal that a process gets when the thread that started it ends.
+PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent()
     limit_resources()
     # Syntax trees have no cycles, and are what nearly all of its memory is.
     gc.disable()
@@ -33,6 +37,13 @@ def main() -> None:
     _write(sink, b"")
     while (frame := _next_frame(source)) is not None:
         _write(sink, msgspec.json.encode(_examined(frame)))
+
+
+def end_with_parent() -> None:
+    """Ends at once when the parent does, even within a job. It may also end when only
+    the thread that started it did: then it is replaced, and its job done again."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def limit_resources() -> None:

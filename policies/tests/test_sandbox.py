@@ -201,6 +201,37 @@ def test_workers_end_with_their_parent_and_forks_have_their_own() -> None:
             psutil.Process(pid).wait(timeout=10)
 
 
+def test_a_worker_ends_with_its_parent_within_a_job() -> None:
+    program = (
+        "import os, sys\n"
+        "from policies import sandbox\n"
+        "from policies.sandbox.framing import Job\n"
+        "worker = sandbox.Worker()\n"
+        f"job = Job(names=[''], texts=[{GOOD!r}], alone=True, seconds=5)\n"
+        "assert worker.examine(job).is_valid\n"
+        # Endless: what it is asked for does not come.
+        "os.write(worker._pipes[0].fileno(), (99).to_bytes(4, 'big'))\n"
+        "print(worker.pid, flush=True)\n"
+        "if os.fork() == 0:\n"
+        "    sys.stdin.read()\n"
+        "    os._exit(0)\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        cwd=sandbox.ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        parent.wait(timeout=10)
+        # The fork still holds the worker's pipe open, so its input does not end.
+        with contextlib.suppress(psutil.NoSuchProcess):
+            psutil.Process(pid).wait(timeout=10)
+
+
 def test_more_at_once_than_workers_all_get_their_report() -> None:
     texts = [f"{GOOD}# parallel {number}\n" for number in range(24)]
     with ThreadPoolExecutor(12) as pool:
