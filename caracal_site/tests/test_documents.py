@@ -46,7 +46,7 @@ def test_the_commands_of_the_documents_do_what_they_say(tmp_path: Path) -> None:
         '"expected_decision":"allow"',
         '"propagation_status":"loaded"',
         '"access_token":',
-        '"allow_to_deny":2',
+        '"change":"allow_to_deny"',
         '"error":"policy_scenarios_failed"',
         '"deactivated":true',
     )
