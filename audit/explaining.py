@@ -79,8 +79,9 @@ def policy_input(zone_id: str, row: Row) -> dict[str, Any]:
 
 
 def in_words(row: Row) -> str:
-    """One sentence: what was asked, what came of it, and why."""
-    return " ".join(_words(row)) + "."
+    """What was asked, what came of it, and why; more of why when it was recorded."""
+    more = _text(_metadata(row).get("why"))
+    return f"{' '.join(_words(row))}. {more}".rstrip()
 
 
 def _words(row: Row) -> Iterator[str]:

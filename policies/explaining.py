@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 
 from policies import engine, inputs
-from policies.decision import ActiveSet
+from policies.decision import ActiveSet, DecisionRequest
 
 # Why an allowed request was, by the kind of rule that allowed it.
 ALLOWED = {
@@ -23,6 +23,10 @@ KINDS = {
     "mint": "to mint as an agent",
     "use": "to use a token",
 }
+NO_SET = (
+    "No policy set is in force, so an application may only begin on the resources whose"
+    " gateway application it is."
+)
 # What a condition of the decision contract comes to when it does not hold.
 MISSING = {
     "application_known": "no key of app_ids names this application",
@@ -66,6 +70,21 @@ def _sentences(
         yield from _conditions(answer)
         return
     yield f"{_question(given)} is denied."
+    yield from _gaps(given, asked)
+
+
+def why_denied(request: DecisionRequest, asked: ActiveSet | None) -> str:
+    """What a denied token request lacked, for those who look for it later."""
+    if asked is None:
+        return NO_SET
+    try:
+        return " ".join(_gaps(inputs.document(request), asked))
+    except engine.EngineFault as fault:
+        return f"Why cannot be told: {fault.message}."
+
+
+def _gaps(given: Mapping[str, Any], asked: ActiveSet) -> Iterator[str]:
+    """What the kind of rule lacks that lacks the least, and what stood in the way."""
     found = engine.explain(
         asked.compiled, given, lifecycle_scope=settings.AGENT_COORDINATOR_SCOPE
     )

@@ -12,8 +12,9 @@ from audit.models import AuditEvent
 from caracal_site import facts, operations
 from caracal_site.errors import CaracalError
 from caracal_site.ids import new_id
+from caracal_site.testing.api import Api
 from caracal_site.testing.races import Threads, wait_for
-from policies import active, errors, services, tasks
+from policies import active, errors, explaining, services, tasks
 from policies.models import (
     PolicyActivation,
     PolicyEvaluator,
@@ -87,6 +88,27 @@ def test_the_ledger_names_what_decided(scene: Scene) -> None:
     assert event.policy_set_id == scene.policy_set.id
     assert event.policy_set_version_id == scene.letting.id
     assert event.manifest_sha == scene.letting.manifest_sha256
+
+
+def test_the_ledger_tells_what_a_denied_request_lacked(scene: Scene, api: Api) -> None:
+    """The decision's own reason stays the contract's; compare asks the same again."""
+    assert not scene.is_let()
+    activate(scene.stopping)
+    assert not scene.is_let()
+    rows = AuditEvent.objects.filter(
+        zone_id=scene.zone.id, evaluation_status="complete"
+    ).order_by("occurred_at", "id")
+    without, under = rows
+    assert under.diagnostics_json == [{"reason": "no_rule_matched"}]
+    assert without.metadata_json["why"] == explaining.NO_SET
+    assert "no key of app_ids names this application" in under.metadata_json["why"]
+    told = api.get(
+        f"/v1/zones/{scene.zone.id}/audit/by-request/{under.request_id}/explain"
+    )
+    assert any(
+        sentence.endswith(under.metadata_json["why"])
+        for sentence in told.json()["explanation"]
+    )
 
 
 def test_a_decision_costs_no_statement_more_than_without_policies(

@@ -20,7 +20,14 @@ from caracal_site import context, database, rates, statements
 from caracal_site.errors import RateLimited
 from caracal_site.ids import new_id
 from policies import active
-from policies.decision import ActiveSet, DecisionRequest, ResourceFacts, decide
+from policies.decision import (
+    COMPLETE,
+    ActiveSet,
+    DecisionRequest,
+    ResourceFacts,
+    decide,
+)
+from policies.explaining import why_denied
 from tokens import keys
 from tokens.errors import (
     ChallengeInvalid,
@@ -233,7 +240,9 @@ def _judge(case: Case, policies: ActiveSet | None, identifier: str) -> Verdict:
         delegation_edge=edge.for_policies if edge else None,
     )
     decision = decide(question, policies)
-    return Verdict(identifier, decision.evaluation_status, decision, question)
+    is_denial = decision.evaluation_status == COMPLETE and not decision.is_allowed
+    why = why_denied(question, policies) if is_denial else ""
+    return Verdict(identifier, decision.evaluation_status, decision, question, why)
 
 
 def scopes_by_trait(scopes: Sequence[str], traits: Sequence[str]) -> frozenset[str]:

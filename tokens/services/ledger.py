@@ -19,12 +19,14 @@ from zones.models import Application
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What was found about one resource; ``status`` is the ledger's word for it."""
+    """What was found about one resource; ``status`` is the ledger's word for it and
+    ``why`` what a denial by the policies lacked."""
 
     resource: str
     status: str
     decision: Decision | None = None
     question: DecisionRequest | None = None
+    why: str = ""
 
     @property
     def is_incomplete(self) -> bool:
@@ -59,6 +61,8 @@ class Ledger:
                 metadata |= self._requested()
             if verdict.question is not None:
                 metadata[rules.STORED_INPUT] = inputs.document(verdict.question)
+            if verdict.why:
+                metadata["why"] = verdict.why
             if verdict.is_granted:
                 metadata |= {"jti": jti, "sid": sid}
             self._add(verdict.status, metadata, verdict.decision)
