@@ -31,22 +31,22 @@ def _source(template_id: str) -> str:
 TEMPLATES = (
     Template(
         "application-bindings",
-        "Application bindings",
+        "Application Bindings",
         "Gives applications the keys by which grants name them.",
     ),
     Template(
         "resource-grants",
-        "Resource grants",
+        "Resource Grants",
         "Says which application owns a resource and what each role may do on it.",
     ),
     Template(
         "label-confinement",
-        "Label confinement",
+        "Label Confinement",
         "Caps agents whose label has a given prefix to a few scopes.",
     ),
     Template(
         "zone-restriction",
-        "Zone restriction",
+        "Zone Restriction",
         "Stops every decision of a zone while it has an entry.",
     ),
 )

@@ -28,16 +28,19 @@ REASON_LENGTH = 500
 
 @dataclass(frozen=True, slots=True)
 class Affected:
-    """Some of what a gesture touches: how many, and the first of them as links."""
+    """Some of what a gesture touches: how many, and the first of them as links.
+    ``named`` is how many the examples stand for, where one stands for several."""
 
     what: str
     count: int
     examples: Sequence[Cell] = ()
+    named: int | None = None
 
     @property
     def unnamed(self) -> int:
         """How many are not among the examples."""
-        return self.count - len(self.examples)
+        named = len(self.examples) if self.named is None else self.named
+        return self.count - named
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from typing import ClassVar
 
 from django.utils.safestring import SafeString
@@ -61,7 +62,7 @@ class Links:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """Text of a program with its line numbers, and remarks below the lines they are
-    about (line 0: above all of them)."""
+    about (line 0: above all of them). ``paint`` gives its lines as HTML."""
 
     template: ClassVar[str] = "console/panels/source.html"
 
@@ -69,11 +70,14 @@ class Source:
     text: str
     remarks: Sequence[tuple[int, str]] = ()
     note: Cell = ""
+    paint: Callable[[str], Sequence[SafeString]] | None = None
 
     @property
-    def lines(self) -> list[tuple[int, str, list[str]]]:
+    def lines(self) -> list[tuple[int, Cell, list[str]]]:
         """(number, line, its remarks) of every line, and of line 0 if it has any."""
-        numbered = list(enumerate(self.text.splitlines(), 1))
+        text = self.text.removesuffix("\n")
+        lines: Sequence[Cell] = self.paint(text) if self.paint else text.split("\n")
+        numbered = list(enumerate(lines, 1))
         known = {number for number, _ in numbered}
         about: dict[int, list[str]] = {}
         for number, remark in self.remarks:
@@ -81,6 +85,51 @@ class Source:
         if 0 in about:
             numbered.insert(0, (0, ""))
         return [(number, line, about.get(number, [])) for number, line in numbered]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """What became of one text in another: the lines that changed, with those around
+    them. Finding them can take the square of the lines, so there is a limit."""
+
+    template: ClassVar[str] = "console/panels/difference.html"
+    AROUND: ClassVar[int] = 3
+    MOST: ClassVar[int] = 2_000
+
+    title: str
+    before: str
+    after: str
+
+    @property
+    def empty(self) -> str:
+        """What stands there without lines."""
+        if self.is_too_long:
+            return f"The texts have more than {self.MOST:,} lines to compare."
+        return "The text is the same."
+
+    @property
+    def is_too_long(self) -> bool:
+        return max(text.count("\n") for text in (self.before, self.after)) > self.MOST
+
+    @property
+    def lines(self) -> list[tuple[str, int | str, int | str, str]]:
+        """("added", "removed", "kept" or "gap", both line numbers, line)."""
+        if self.is_too_long:
+            return []
+        old, new = self.before.splitlines(), self.after.splitlines()
+        matcher = SequenceMatcher(None, old, new)
+        found: list[tuple[str, int | str, int | str, str]] = []
+        for group in matcher.get_grouped_opcodes(self.AROUND):
+            if found:
+                found.append(("gap", "", "", ""))
+            for kind, i1, i2, j1, j2 in group:
+                if kind == "equal":
+                    pairs = zip(range(i1, i2), range(j1, j2), strict=True)
+                    found += [("kept", i + 1, j + 1, old[i]) for i, j in pairs]
+                    continue
+                found += [("removed", i + 1, "", old[i]) for i in range(i1, i2)]
+                found += [("added", "", j + 1, new[j]) for j in range(j1, j2)]
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,4 +143,4 @@ class Story:
     more: Cell = ""
 
 
-Panel = Table | Facts | Pictures | Links | Source | Story
+Panel = Table | Facts | Pictures | Links | Source | Difference | Story

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import islice
 from typing import Any
 
 from django import forms
@@ -89,8 +90,7 @@ class ActivateVersion(Gesture):
                 [], [*notes, f"It would be refused: {refusal.sentence}"]
             )
         affected += [
-            Affected(title, compared.count(change), _named(compared, change))
-            for change, title in FLIPS.items()
+            _flipped(compared, change, title) for change, title in FLIPS.items()
         ]
         notes.append(_looked_at(compared))
         return ActivationImpact(affected, notes, "", present.id if present else "")
@@ -137,19 +137,32 @@ def _compared(version: PolicySetVersion) -> Comparison:
     )
 
 
-def _named(compared: Comparison, change: str) -> list[Cell]:
-    flips = [flip for flip in compared.flips if flip.change == change]
-    return [
-        display.link_to("audit.AuditEvent", flip.name, question_of(flip.document))
-        for flip in flips[:SHOWN]
+def _flipped(compared: Comparison, change: str, title: str) -> Affected:
+    """The questions, each once, with how often it was asked."""
+    asked: dict[str, list[str]] = {}
+    for flip in compared.flips:
+        if flip.change == change:
+            asked.setdefault(question_of(flip.document), []).append(flip.name)
+    shown = list(islice(asked.items(), SHOWN))
+    links = [
+        display.link_to(
+            "audit.AuditEvent",
+            events[0],
+            question if len(events) == 1 else f"{question} ({len(events):,} times)",
+        )
+        for question, events in shown
     ]
+    named = sum(len(events) for _, events in shown)
+    return Affected(title, compared.count(change), links, named)
 
 
 def question_of(document: Any) -> str:
     """The input of a recorded decision in a line."""
     context, resource = document.get("context", {}), document.get("resource", {})
     scopes = " ".join(context.get("requested_scopes") or ()) or "use"
-    return f"{scopes} on {resource.get('identifier', '')}"
+    labels = ", ".join(document.get("principal", {}).get("labels") or ())
+    by = f" for {labels}" if labels else ""
+    return f"{scopes} on {resource.get('identifier', '')}{by}"
 
 
 def _looked_at(compared: Comparison) -> Cell:

@@ -17,9 +17,10 @@ from caracal_site.console import columns, display
 from caracal_site.console.disclosure import Disclosure
 from caracal_site.console.filters import StateFilter, ZoneFilter
 from caracal_site.console.gestures import Affected, Done, Gesture, Impact
-from caracal_site.console.panels import Panel, Source, Table
+from caracal_site.console.panels import Difference, Panel, Source, Table
 from caracal_site.console.scoped import ScopedAdmin, ScopedForm
 from policies import rules, services
+from policies.admin.painting import painted
 from policies.errors import InvalidRego
 from policies.models import Policy, PolicyVersion
 from policies.templates import TEMPLATES
@@ -69,7 +70,7 @@ class PolicyForm(ScopedForm):
         if not isinstance(refusal, InvalidRego):
             super()._show(refusal)
             return
-        for issue in refusal.report.issues:
+        for issue in sorted(refusal.report.issues, key=lambda one: one.line):
             self.add_error("content", str(issue))
 
 
@@ -171,8 +172,18 @@ class PolicyAdmin(ScopedAdmin):
         shown = shown or versions[0]
         digest = format_html("SHA-256 {}", display.mono(shown.content_sha256))
         yield Source(
-            title=f"Source of version {shown.version}", text=shown.content, note=digest
+            title=f"Source of version {shown.version}",
+            text=shown.content,
+            note=digest,
+            paint=painted,
         )
+        before = next((v for v in versions if v.version == shown.version - 1), None)
+        if before is not None:
+            yield Difference(
+                title=f"What version {shown.version} changed",
+                before=before.content,
+                after=shown.content,
+            )
         yield Table(
             title="Versions",
             headings=("version", "schema", "SHA-256", "by", "at"),
@@ -222,7 +233,8 @@ def _refused(request: HttpRequest) -> Iterable[Panel]:
     if isinstance(refusal, InvalidRego):
         yield Source(
             title="What is wrong with the source",
-            text=request.POST.get("content", ""),
+            text=request.POST.get("content", "").replace("\r\n", "\n"),
+            paint=painted,
             remarks=[
                 (issue.line, f"{issue.message}. {issue.hint}".rstrip())
                 for issue in refusal.report.issues

@@ -11,6 +11,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from caracal_site.console import columns, display
@@ -81,8 +82,14 @@ class PolicySetVersionAdmin(EvidenceAdmin):
             rows=[_member(one.policy_version) for one in members.order_by("place")],
         )
         yield Table(
-            title="What it names that is not there",
-            headings=("",),
+            title="Who may do what by it",
+            headings=("resource", "application", "role", "scopes"),
+            rows=[_granted(one) for one in services.coverage(obj)],
+            empty="Nobody anything: it has no grants.",
+        )
+        yield Table(
+            title="What to look at",
+            headings=("It is allowed, and hardly ever meant",),
             rows=[[sentence] for sentence in services.loose_ends(obj)],
             empty="Nothing: every application, resource and scope is the zone's.",
         )
@@ -135,6 +142,30 @@ def _member(version: Any) -> list[SafeString | str]:
         display.link(f"{url}?version={version.version}", str(version)),
         display.short(version.content_sha256),
     ]
+
+
+def _granted(granted: services.Granted) -> list[SafeString | str]:
+    resource, application = granted.resource, granted.application
+    return [
+        _named("zones.Resource", resource),
+        _named("zones.Application", application),
+        granted.role or display.EMPTY,
+        format_html_join(" ", "{}", ((_scope(one),) for one in granted.scopes))
+        or display.EMPTY,
+    ]
+
+
+def _named(model: str, named: services.Named) -> SafeString:
+    """A link to what the zone has, or the word with a mark that it has not."""
+    if named.id is None:
+        return format_html("{} {}", named.word, display.badge("not in the zone", "bad"))
+    return display.link_to(model, named.id, named.word)
+
+
+def _scope(scope: services.Named) -> SafeString:
+    if not scope.is_known:
+        return format_html("{} {}", scope.word, display.badge("unknown scope", "bad"))
+    return display.mono(scope.word)
 
 
 def _outcome(outcome: services.Outcome) -> list[SafeString | str]:

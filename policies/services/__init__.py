@@ -15,7 +15,7 @@ from policies.services.comparing import (
     recorded,
 )
 from policies.services.evaluators import Load, forget_silent, report, stragglers
-from policies.services.loose_ends import loose_ends
+from policies.services.loose_ends import Granted, Named, coverage, loose_ends
 from policies.services.policies import (
     CreatedPolicy,
     add_policy_version,
@@ -46,7 +46,9 @@ __all__ = [
     "Comparison",
     "CreatedPolicy",
     "Flip",
+    "Granted",
     "Load",
+    "Named",
     "Outcome",
     "Question",
     "Simulation",
@@ -61,6 +63,7 @@ __all__ = [
     "arrivals_of",
     "checked_version",
     "compare",
+    "coverage",
     "create_policy",
     "create_policy_set",
     "deactivate_policy_set",

@@ -56,7 +56,7 @@ def test_a_policy_is_added_from_a_template(
     assert "template=resource-grants" in asking.text(console.get(page))
     page += "&template=resource-grants"
     opened = console.get(page).context["adminform"].form
-    assert opened.initial["name"] == "Resource grants"
+    assert opened.initial["name"] == "Resource Grants"
     content = opened.initial["content"].replace("\n", "\r\n")
     response = asking.carry_out(console, page, name="Grants", content=content)
     assert response.status_code == 302
@@ -164,11 +164,14 @@ def scene(zone: Zone) -> Scene:
 def test_activating_shows_what_would_change_and_asks_why(
     console: Client, scene: Scene, person: User
 ) -> None:
+    issue_session_token(request_of(scene.client, scene.resource))
     page = asking.gesture(scene.stopping, "activate")
     shown = asking.text(console.get(page))
     assert "Allowed until now, denied then" in shown
+    assert f"agent:lifecycle on {scene.resource} (2 times)" in shown
+    assert "more</span>" not in shown
     assert f"agent:lifecycle on {scene.resource}" in shown
-    assert "Compared with 1 decision of the last day." in shown
+    assert "Compared with 2 decisions of the last day." in shown
     assert "In force now: " in shown
     assert asking.carry_out(console, page).status_code == 200
     done = asking.carry_out(console, page, reason="Maintenance")
@@ -337,3 +340,42 @@ def test_who_may_only_look_keeps_no_scenario(scene: Scene) -> None:
     sent = {"keep": "1", "document": "{}", "name": "x"}
     assert client.post(page, sent).status_code == 403
     assert client.get(asking.gesture(scene.letting, "activate")).status_code == 403
+
+
+def test_a_version_shows_what_it_changed_and_its_source_in_colours(
+    console: Client, zone: Zone
+) -> None:
+    policy = make_policy(zone, HEAD + 'restrict := ["<b>", 1]\n').policy
+    page = asking.url(Policy, "change", policy.pk)
+    text = console.get(page).content.decode()
+    assert "&lt;b&gt;" in text
+    assert "<b>" not in text
+    assert '<span class="is-name">restrict</span>' in text
+    assert '<span class="is-comment"># caracal:data-document</span>' in text
+    assert "What version 1 changed" not in text
+    services.add_policy_version(
+        policy.pk, zone_id=zone.pk, actor=ACTOR, content=HEAD + "restrict := []\n"
+    )
+    text = console.get(page).content.decode()
+    assert "What version 2 changed" in text
+    assert "<code>- restrict := [&quot;&lt;b&gt;&quot;, 1]</code>" in text
+    assert "<code>+ restrict := []</code>" in text
+    assert "What version 2 changed" not in asking.text(console.get(f"{page}?version=1"))
+
+
+def test_a_version_of_a_set_shows_who_may_do_what_and_what_is_not_there(
+    console: Client, zone: Zone
+) -> None:
+    client = make_client(zone)
+    resource = make_resource(zone, client, READ)
+    grants = {
+        resource: {"application": "main", "roles": {"clerk": [READ, "made:up"]}},
+        "resource://none": {"application": "nobody"},
+    }
+    version = make_version(zone, document(app_ids={"main": client.id}, grants=grants))
+    text = asking.text(console.get(asking.url(PolicySetVersion, "change", version.pk)))
+    assert f"{client.id}/change/" in text
+    assert f"{Resource.objects.get(identifier=resource).pk}/change/" in text
+    assert text.count("not in the zone</span>") == 2
+    assert text.count("unknown scope</span>") == 1
+    assert "has no scope made:up, which grants gives." in text
