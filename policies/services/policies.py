@@ -73,16 +73,7 @@ def create_policy(
         version = _version(policy.id, 1, content, schema_version, actor)
         fields = ("name", "content", *(["description"] if description else []))
         evidence = _evidence(events.PolicyCreated, zone_id, version, fields, actor)
-        with refused(NAME_KEY, errors.PolicyNameTaken):
-            row = statements.fetch_one(
-                "policies/create_policy",
-                {
-                    **{name: getattr(policy, name) for name in POLICY_COLUMNS},
-                    **_columns(version),
-                    **evidence.parameters(),
-                },
-            )
-        policy.created_at, policy.version, version.created_at = row
+        _insert(policy, version, evidence)
     return CreatedPolicy(policy, version)
 
 
@@ -191,6 +182,19 @@ def lock_policy(policy_id: str, zone_id: str) -> Policy:
     if found is None:
         raise errors.PolicyNotFound
     return found
+
+
+def _insert(policy: Policy, version: PolicyVersion, evidence: Evidence) -> None:
+    with refused(NAME_KEY, errors.PolicyNameTaken):
+        row = statements.fetch_one(
+            "policies/create_policy",
+            {
+                **{name: getattr(policy, name) for name in POLICY_COLUMNS},
+                **_columns(version),
+                **evidence.parameters(),
+            },
+        )
+    policy.created_at, policy.version, version.created_at = row
 
 
 def _hold(policy_id: str, zone_id: str, actor: Actor) -> int:

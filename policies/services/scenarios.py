@@ -68,8 +68,7 @@ def add_scenario(
             [Issue((), f"a set has at most {rules.MAX_SCENARIOS} scenarios")]
         )
     if since_version is None:
-        newest = policy_set.versions.aggregate(last=Max("version"))["last"]
-        since_version = newest or 1
+        since_version = policy_set.versions.aggregate(last=Max("version"))["last"] or 1
     with refused(NAME_KEY, errors.ScenarioNameTaken):
         made = PolicyScenario.objects.create(
             policy_set=policy_set,
