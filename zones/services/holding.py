@@ -11,6 +11,7 @@ from typing import TypeVar
 from django.db import models
 from django.db.models.query import RawQuerySet
 
+from caracal_site import statements
 from caracal_site.actors import Actor
 from caracal_site.api.errors import SystemZoneReadOnly, ZoneForbidden
 from caracal_site.api.permissions import authorise
@@ -19,6 +20,12 @@ from zones import errors, rules
 from zones.models import Application, Provider, RegistrationMethod, Zone
 
 M = TypeVar("M", bound=models.Model)
+COLUMNS = [field.attname for field in Zone._meta.concrete_fields]
+# Before almost every change, so that the ORM does not build it anew each time.
+HOLD = (
+    f"SELECT {', '.join(COLUMNS)} FROM zones"  # noqa: S608 - the model's
+    " WHERE id = %(zone_id)s AND archived_at IS NULL FOR KEY SHARE"
+)
 
 
 def hold_zone(zone_id: str, *, actor: Actor) -> Zone:
@@ -27,12 +34,8 @@ def hold_zone(zone_id: str, *, actor: Actor) -> Zone:
     Refuses an actor that may not change what is in it. Raises ZoneNotFound.
     """
     authorise(actor, zone_id=zone_id, writes=True)
-    zone = _first(
-        Zone.objects.raw(
-            "SELECT * FROM zones WHERE id = %s AND archived_at IS NULL FOR KEY SHARE",
-            [zone_id],
-        )
-    )
+    rows = statements.fetch_rows(HOLD, {"zone_id": zone_id})
+    zone = Zone.from_db(None, COLUMNS, rows[0]) if rows else None
     return permitted(zone, actor)
 
 
