@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from caracal_site.demo.narration import Narrator
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105
 ZONE, PROVIDER = "Demo", "Demo without credential"
 APPLICATION, RESOURCE = "Demo assistant", "Demo calendar"
+POLICIES = "Demo policies"
 READ, WRITE = "calendar:read", "calendar:write"
 
 
@@ -43,6 +45,7 @@ class Story:
         self._make_a_zone()
         self._make_an_application()
         self._make_a_resource()
+        self._put_a_policy_in_force()
         self._get_a_token()
         planner, researcher, writer = self._spawn()
         reading = self._delegate(planner, researcher)
@@ -113,6 +116,60 @@ class Story:
         }
         return self._operators.send(
             "POST", f"{path}/resources", body, show=("id", "identifier")
+        )
+
+    def _put_a_policy_in_force(self) -> None:
+        self._narrator.begin(
+            "A policy",
+            "Data, not code: who owns the resource, and what an agent of a role may "
+            "have on it. A set of policies is in force as a whole.",
+        )
+        path = f"/v1/zones/{self.world.zone}"
+        found = self._operators.find(f"{path}/policy-sets", POLICIES)
+        version_id, is_new = self._keep_policy(f"{path}/policies")
+        if found and found["active_version_id"] and not is_new:
+            self._narrator.say("It is in force from an earlier run.")
+            return
+        policy_set = found or self._operators.send(
+            "POST", f"{path}/policy-sets", {"name": POLICIES}, show=("id", "name")
+        )
+        self._activate(f"{path}/policy-sets/{policy_set['id']}", version_id)
+
+    def _keep_policy(self, path: str) -> tuple[str, bool]:
+        """The policy version that says what is wanted, and whether it is a new one."""
+        content, shown = self._policy(), ("version_id",)
+        found = self._operators.find(path, POLICIES)
+        if not found:
+            body = {"name": POLICIES, "content": content}
+            made = self._operators.send("POST", path, body, show=shown)
+            return made["version_id"], True
+        newest = self._operators.get(f"{path}/{found['id']}")["versions"][0]
+        if newest["content"] == content:
+            return newest["id"], False
+        again = f"{path}/{found['id']}/versions"
+        made = self._operators.send("POST", again, {"content": content}, show=shown)
+        return made["version_id"], True
+
+    def _activate(self, path: str, policy_version_id: str) -> None:
+        manifest = [{"policy_version_id": policy_version_id}]
+        version = self._operators.send(
+            "POST", f"{path}/versions", {"manifest": manifest}, show=("version_id",)
+        )
+        self._operators.send(
+            "POST",
+            f"{path}/activate",
+            {"version_id": version["version_id"]},
+            show=("activated", "status_url"),
+        )
+
+    def _policy(self) -> str:
+        """The data document: the assistant owns the calendar, agents read it."""
+        app_ids = {"assistant": self.world.application}
+        view = {"application": "assistant", "roles": {"reader": [READ]}}
+        return (
+            "# caracal:data-document\npackage caracal.authz\n\nimport rego.v1\n\n"
+            f"app_ids := {json.dumps(app_ids)}\n\n"
+            f"grants := {json.dumps({self.world.identifier: view})}\n"
         )
 
     def _get_a_token(self) -> None:
