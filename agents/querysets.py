@@ -28,6 +28,10 @@ class AgentSessionQuerySet(models.QuerySet):
             | Q(subject_session__client_id__in=application_ids)
         )
 
+    def on_sessions(self, session_ids: Sequence[str]) -> Self:
+        """Agents that act on these authority sessions."""
+        return self.filter(subject_session_id__in=session_ids)
+
     def overdue(self) -> Self:
         """Past the time they were given."""
         return self.filter(expires_at__lte=Now())

@@ -7,6 +7,7 @@ from typing import Any
 
 from caracal_site.errors import CaracalError, RetryLater
 from policies.examination.report import Issue, Report
+from policies.grants import errors as _grant_errors  # noqa: F401 - for the catalogue
 
 
 def _told(issue: Issue, member: str) -> dict[str, Any]:

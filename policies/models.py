@@ -7,6 +7,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from caracal_site.ids import IdField, PrimaryIdField
+from policies.grants import models as grants
 from policies.querysets import (
     EvaluatorQuerySet,
     PolicyQuerySet,
@@ -15,6 +16,10 @@ from policies.querysets import (
     PolicyVersionQuerySet,
 )
 from zones.models import Zone
+
+# Django looks for the models of an app here.
+Grant, ProviderGrant = grants.Grant, grants.ProviderGrant
+OAuthState = grants.OAuthState
 
 
 class Policy(models.Model):

@@ -21,6 +21,7 @@ class SessionRevoked(Event):
 
     reason: str
     producer: str = "api"
+    grant_id: str | None = None
 
     def summary(self) -> dict[str, Any]:
         return {"session_reason": self.reason}
@@ -30,6 +31,7 @@ class SessionRevoked(Event):
             "zone_id": self.zone_id,
             "session_id": self.entity_id,
             "reason": self.reason,
+            **({"grant_id": self.grant_id} if self.grant_id else {}),
         }
         key = f"session_revoked:{self.entity_id}"
         by_coordinator = self.producer == "coordinator"

@@ -35,6 +35,8 @@ class _Ended(Event):
     agents: int = 0
     delegations: int = 0
     bindings: int = 0
+    grants: int = 0
+    provider_grants: int = 0
 
     def summary(self) -> dict[str, Any]:
         return {
@@ -44,6 +46,8 @@ class _Ended(Event):
             "terminated_agents": self.agents,
             "revoked_delegations": self.delegations,
             "removed_bindings": self.bindings,
+            "revoked_grants": self.grants,
+            "revoked_provider_grants": self.provider_grants,
         }
 
 
@@ -188,7 +192,7 @@ class ProviderTested(_Changed):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProviderArchived(_Changed):
+class ProviderArchived(_Ended):
     name: ClassVar[str] = "provider.archived"
     entity_type: ClassVar[str] = "providers"
     sentence: ClassVar[str] = "A provider was archived."

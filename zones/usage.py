@@ -27,6 +27,7 @@ from django.db.models.functions import Coalesce, Concat, NullIf
 
 from agents.models import AgentService, AgentSession, Invocation
 from delegations.models import DelegationEdge
+from policies.grants.models import Grant, ProviderGrant
 from tokens.models import Session
 from zones.models import AdminToken, Application, Provider, Resource, Zone
 from zones.services import Ended
@@ -63,6 +64,7 @@ class Source:
 LABELS = Func(
     F("labels"), Value(", "), function="array_to_string", output_field=TextField()
 )
+ARROW = Value(" \N{RIGHTWARDS ARROW} ")
 # What a thing of each kind is called.
 NAMES: Mapping[str, tuple[type[Model], Combinable]] = {
     "applications": (Application, F("name")),
@@ -85,8 +87,28 @@ NAMES: Mapping[str, tuple[type[Model], Combinable]] = {
         DelegationEdge,
         Concat(
             F("issuer_application__name"),
-            Value(" \N{RIGHTWARDS ARROW} "),
+            ARROW,
             F("receiver_application__name"),
+            output_field=TextField(),
+        ),
+    ),
+    "grants": (
+        Grant,
+        Concat(
+            F("user_id"),
+            ARROW,
+            F("application__name"),
+            ARROW,
+            F("resource__name"),
+            output_field=TextField(),
+        ),
+    ),
+    "provider_grants": (
+        ProviderGrant,
+        Concat(
+            F("user_id"),
+            ARROW,
+            F("provider__name"),
             output_field=TextField(),
         ),
     ),
@@ -104,6 +126,8 @@ def _of_zone(zone: Zone) -> Iterable[Source]:
     yield _of("admin_tokens", AdminToken.objects.filter(zone=zone.id).usable())
     yield _of("agents", AgentSession.objects.in_zone(zone.id).live())
     yield _of("sessions", Session.objects.in_zone(zone.id).usable())
+    yield _of("grants", Grant.objects.in_zone(zone.id).active())
+    yield _of("provider_grants", ProviderGrant.objects.in_zone(zone.id).active())
 
 
 def _of_application(application: Application) -> Iterable[Source]:
@@ -115,11 +139,15 @@ def _of_application(application: Application) -> Iterable[Source]:
     yield _of("agent_services", AgentService.objects.filter(application=application.id))
     fronted = Resource.objects.in_zone(zone_id).live().fronted_by(own)
     yield _of("gateway_bindings", fronted)
+    granted = Grant.objects.in_zone(zone_id).active()
+    yield _of("grants", granted.filter(application=own))
 
 
 def _of_provider(provider: Provider) -> Iterable[Source]:
     using = Resource.objects.in_zone(provider.zone_id).live()
     yield _of("resources", using.filter(credential_provider=provider.id))
+    connected = ProviderGrant.objects.in_zone(provider.zone_id).active()
+    yield _of("provider_grants", connected.filter(provider=provider.id))
 
 
 def _of_resource(resource: Resource) -> Iterable[Source]:
@@ -133,6 +161,10 @@ def _of_resource(resource: Resource) -> Iterable[Source]:
         gateway_bindings__resource_identifier=resource.identifier,
     )
     yield Source("gateway_bindings", fronting, F("name"))
+    granted = Grant.objects.in_zone(resource.zone_id).active()
+    yield _of("grants", granted.filter(resource=resource.id))
+    connected = ProviderGrant.objects.in_zone(resource.zone_id).active()
+    yield _of("provider_grants", connected.filter(resource=resource.id))
 
 
 # What refers to each: whatever comes to refer to one of these, adds itself here.

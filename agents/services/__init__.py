@@ -3,7 +3,9 @@
 from agents.services.ending import (
     Ended,
     end_agents_of,
+    end_agents_on,
     preview_end_of,
+    preview_end_on,
     preview_termination,
     terminate_agent,
 )
@@ -21,9 +23,11 @@ __all__ = [
     "SpawnRequest",
     "SpawnedAgent",
     "end_agents_of",
+    "end_agents_on",
     "end_stranded_agents",
     "expire_due_agents",
     "preview_end_of",
+    "preview_end_on",
     "preview_resumption",
     "preview_suspension",
     "preview_termination",

@@ -13,6 +13,7 @@ from django.db import transaction
 from agents import errors
 from agents.events import AgentsEnded
 from agents.models import AgentSession
+from agents.querysets import AgentSessionQuerySet
 from agents.rules import within_subtree
 from agents.services import capacity
 from audit import record
@@ -198,31 +199,59 @@ def end_agents_of(
     """
     # Agents are locked before room everywhere, so the door is shut in between; who
     # slipped in until then ends as well.
-    first = _end_live(actor, zone_id, application_ids, reason)
+    live = _live(zone_id, application_ids)
+    first = _end_live(actor, zone_id, live, reason)
     if not closes:
         return Ended.of(first)
     capacity.close([zone_id] if application_ids is None else list(application_ids))
-    second = _end_live(actor, zone_id, application_ids, reason)
+    second = _end_live(actor, zone_id, live, reason)
     return Ended.of(first, second)
+
+
+@transaction.atomic
+def end_agents_on(
+    actor: Actor, *, zone_id: str, session_ids: Sequence[str], reason: str
+) -> Ended:
+    """Ends every live agent on these authority sessions. The caller ends the sessions
+    and records the gesture."""
+    live = AgentSession.objects.in_zone(zone_id).live().on_sessions(session_ids)
+    return Ended.of(_end_live(actor, zone_id, live, reason)) if session_ids else Ended()
+
+
+def preview_end_on(*, zone_id: str, session_ids: Sequence[str]) -> Ended:
+    """What ``end_agents_on`` would end."""
+    live = AgentSession.objects.in_zone(zone_id).live().on_sessions(session_ids)
+    return _foreseen(zone_id, live) if session_ids else Ended()
 
 
 def preview_end_of(*, zone_id: str, application_ids: Sequence[str] | None) -> Ended:
     """What ``end_agents_of`` would end."""
-    ids = _live_ids(zone_id, application_ids)
+    return _foreseen(zone_id, _live(zone_id, application_ids))
+
+
+def _live(
+    zone_id: str, application_ids: Sequence[str] | None
+) -> AgentSessionQuerySet[AgentSession]:
+    agents = AgentSession.objects.in_zone(zone_id).live()
+    return agents if application_ids is None else agents.acting_for(application_ids)
+
+
+def _foreseen(zone_id: str, agents: AgentSessionQuerySet[AgentSession]) -> Ended:
+    ids = _ids(agents)
     return Ended.of(falling.foresee(zone_id, agent_ids=ids)) if ids else Ended()
 
 
-def _live_ids(zone_id: str, application_ids: Sequence[str] | None) -> list[str]:
-    agents = AgentSession.objects.in_zone(zone_id).live()
-    if application_ids is not None:
-        agents = agents.acting_for(application_ids)
+def _ids(agents: AgentSessionQuerySet[AgentSession]) -> list[str]:
     return list(agents.order_by("id").values_list("id", flat=True))
 
 
 def _end_live(
-    actor: Actor, zone_id: str, application_ids: Sequence[str] | None, reason: str
+    actor: Actor,
+    zone_id: str,
+    agents: AgentSessionQuerySet[AgentSession],
+    reason: str,
 ) -> falling.Fall:
-    ids = _live_ids(zone_id, application_ids)
+    ids = _ids(agents)
     if not ids:
         return falling.Fall(zone_id=zone_id)
     return falling.carry_out(

@@ -83,12 +83,19 @@ def preview_revocation(
 
 
 def revoke_over_resource(
-    actor: Actor, *, zone_id: str, resource_id: str, identifier: str, reason: str
+    actor: Actor,
+    *,
+    zone_id: str,
+    resource_id: str,
+    identifier: str,
+    reason: str,
+    session_ids: Sequence[str] | None = None,
 ) -> Fall:
     """Ends the edges that have no object once the resource is gone, with what rests on
-    them. For archiving: the caller has locked the resource and records the gesture
-    itself. Must run in a transaction."""
-    edge_ids = _edges_about(zone_id, resource_id, identifier)
+    them; with ``session_ids`` those over the resource, among others or alone, that
+    agents on these authority sessions gave or got. The caller has locked what is the
+    cause and records the gesture itself. Must run in a transaction."""
+    edge_ids = _edges_about(zone_id, resource_id, identifier, session_ids)
     if not edge_ids:
         return Fall(zone_id=zone_id)
     return carry_out(
@@ -100,15 +107,27 @@ def revoke_over_resource(
     )
 
 
-def preview_over_resource(*, zone_id: str, resource_id: str, identifier: str) -> Fall:
+def preview_over_resource(
+    *,
+    zone_id: str,
+    resource_id: str,
+    identifier: str,
+    session_ids: Sequence[str] | None = None,
+) -> Fall:
     """What ``revoke_over_resource`` would end."""
-    edge_ids = _edges_about(zone_id, resource_id, identifier)
+    edge_ids = _edges_about(zone_id, resource_id, identifier, session_ids)
     return foresee(zone_id, edge_ids=edge_ids) if edge_ids else Fall(zone_id=zone_id)
 
 
-def _edges_about(zone_id: str, resource_id: str, identifier: str) -> list[str]:
+def _edges_about(
+    zone_id: str, resource_id: str, identifier: str, session_ids: Sequence[str] | None
+) -> list[str]:
     named = {"zone_id": zone_id, "resource_id": resource_id, "identifier": identifier}
-    rows = statements.fetch_all("delegations/about_resource", named)
+    if session_ids is None:
+        rows = statements.fetch_all("delegations/about_resource", named)
+    else:
+        asked = {**named, "session_ids": list(session_ids)}
+        rows = statements.fetch_all("delegations/about_resource_on", asked)
     return [str(row[0]) for row in rows]
 
 

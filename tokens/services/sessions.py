@@ -19,36 +19,47 @@ def revoke_sessions(
     client_ids: Sequence[str] | None,
     reason: str,
     producer: str = "api",
+    user_id: str | None = None,
+    grant_id: str | None = None,
 ) -> list[Event]:
     """Ends the zone's active sessions, of these clients or of all (None), and all
     sessions that descend from them. What was ended before keeps its time and reason.
+    With ``user_id`` only that user's; ``grant_id`` is told when a grant is the cause.
 
     Returns the news of it; the caller records them with the change that is the cause.
     A caller that archives the application or zone does so before, in the same
     transaction: tokens being issued wait for that row, and so none is missed here.
     """
     ended = statements.fetch_all(
-        "tokens/revoke_sessions", {**_asked(zone_id, client_ids), "reason": reason}
+        "tokens/revoke_sessions",
+        {**_asked(zone_id, client_ids, user_id), "reason": reason},
     )
     return [
         SessionRevoked(
-            zone_id=zone_id, entity_id=str(session_id), reason=reason, producer=producer
+            zone_id=zone_id,
+            entity_id=str(session_id),
+            reason=reason,
+            producer=producer,
+            grant_id=grant_id,
         )
         for (session_id,) in ended
     ]
 
 
 def preview_revocation(
-    *, zone_id: str, client_ids: Sequence[str] | None
+    *, zone_id: str, client_ids: Sequence[str] | None, user_id: str | None = None
 ) -> tuple[str, ...]:
     """The sessions ``revoke_sessions`` would end."""
-    found = statements.fetch_all("tokens/foresee_sessions", _asked(zone_id, client_ids))
+    asked = _asked(zone_id, client_ids, user_id)
+    found = statements.fetch_all("tokens/foresee_sessions", asked)
     return tuple(str(session_id) for (session_id,) in found)
 
 
-def _asked(zone_id: str, client_ids: Sequence[str] | None) -> dict[str, object]:
+def _asked(
+    zone_id: str, client_ids: Sequence[str] | None, user_id: str | None
+) -> dict[str, object]:
     chosen = None if client_ids is None else list(client_ids)
-    return {"zone_id": zone_id, "client_ids": chosen}
+    return {"zone_id": zone_id, "client_ids": chosen, "user_id": user_id}
 
 
 def expire_sessions() -> int:

@@ -26,6 +26,8 @@ ENDS: Mapping[str, str] = {
     "resources": "Resources archived",
     "providers": "Providers archived",
     "admin_tokens": "Admin tokens revoked",
+    "grants": "Grants revoked",
+    "provider_grants": "Accounts disconnected",
 }
 BREAKS: Mapping[str, str] = {
     "agent_services": "Agent services nobody answers for",
@@ -39,6 +41,8 @@ USES: Mapping[str, str] = {
     "agent_services": "Agent services",
     "gateway_bindings": "Gateway bindings",
     "resources": "Resources",
+    "grants": "Grants in force",
+    "provider_grants": "Connected accounts",
 }
 
 

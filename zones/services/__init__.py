@@ -31,8 +31,10 @@ from zones.services.callers import (
 from zones.services.configured_tokens import keep_configured, seed_bootstrap
 from zones.services.ending import Ended, foresee_applications, foresee_zone
 from zones.services.holding import (
+    hold_application,
     hold_gateway_application,
     hold_provider,
+    hold_resource,
     hold_zone,
     lock_zone,
     permitted,
@@ -44,6 +46,7 @@ from zones.services.providers import (
     archive_provider,
     change_provider,
     create_provider,
+    foresee_provider,
     preview_provider_archive,
 )
 from zones.services.resources import (
@@ -95,10 +98,13 @@ __all__ = [
     "digest_of",
     "find_caller",
     "foresee_applications",
+    "foresee_provider",
     "foresee_resource",
     "foresee_zone",
+    "hold_application",
     "hold_gateway_application",
     "hold_provider",
+    "hold_resource",
     "hold_zone",
     "is_control",
     "keep_configured",

@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 from agents import services as agents
 from audit.events import Event
 from caracal_site.actors import Actor
+from policies.grants import ending as grants
 from tokens import services as tokens
 from zones.models import AdminToken, Application, Provider, Resource, ZoneUsage
 from zones.querysets import AdminTokenQuerySet, InZoneQuerySet
@@ -37,6 +38,8 @@ class Ended:
     invocations: tuple[str, ...] = ()
     sessions: tuple[str, ...] = ()
     gateway_bindings: tuple[str, ...] = ()
+    grants: tuple[str, ...] = ()
+    provider_grants: tuple[str, ...] = ()
     standing: Mapping[str, int] = field(default_factory=dict, hash=False)
     events: tuple[Event, ...] = ()
 
@@ -51,6 +54,8 @@ class Ended:
             "agents": len(self.agents),
             "delegations": len(self.delegations),
             "bindings": unbound,
+            "grants": len(self.grants),
+            "provider_grants": len(self.provider_grants),
             **standing,
         }
 
@@ -61,6 +66,7 @@ def foresee_applications(*, zone_id: str, application_ids: Sequence[str]) -> End
         _foresee_acting(zone_id, application_ids),
         applications=tuple(application_ids),
         gateway_bindings=bindings.bound_to(zone_id, application_ids),
+        grants=grants.foresee_of_applications(zone_id, application_ids).grants,
     )
 
 
@@ -68,6 +74,7 @@ def foresee_zone(*, zone_id: str) -> Ended:
     """What would end with the zone."""
     standing = {kind: rows.count() for kind, rows in _standing(zone_id).items()}
     standing["gateway_bindings"] = bindings.number_in(zone_id)
+    standing |= grants.number_in(zone_id)
     return replace(_foresee_acting(zone_id, None), standing=standing)
 
 
@@ -82,7 +89,13 @@ def end_applications(
     ended = end_acting(
         actor, zone_id=zone_id, application_ids=application_ids, reason=reason
     )
-    return replace(ended, applications=tuple(application_ids), gateway_bindings=unbound)
+    revoked = grants.end_of_applications(zone_id, application_ids, reason)
+    return replace(
+        ended,
+        applications=tuple(application_ids),
+        gateway_bindings=unbound,
+        grants=revoked.grants,
+    )
 
 
 def end_zone(actor: Actor, *, zone_id: str, reason: str) -> Ended:
@@ -91,7 +104,8 @@ def end_zone(actor: Actor, *, zone_id: str, reason: str) -> Ended:
     unbound = bindings.unbind_all(zone_id)
     ZoneUsage.objects.filter(zone_id=zone_id).update(resources=0)
     standing = {kind: _end_all(rows) for kind, rows in _standing(zone_id).items()}
-    return replace(acting, standing={**standing, "gateway_bindings": unbound})
+    standing["gateway_bindings"] = unbound
+    return replace(acting, standing={**standing, **grants.end_all(zone_id, reason)})
 
 
 def end_acting(

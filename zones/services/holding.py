@@ -17,7 +17,7 @@ from caracal_site.api.errors import SystemZoneReadOnly, ZoneForbidden
 from caracal_site.api.permissions import authorise
 from caracal_site.errors import ZoneNotFound
 from zones import errors, rules
-from zones.models import Application, Provider, RegistrationMethod, Zone
+from zones.models import Application, Provider, RegistrationMethod, Resource, Zone
 
 M = TypeVar("M", bound=models.Model)
 COLUMNS = [field.attname for field in Zone._meta.concrete_fields]
@@ -75,11 +75,22 @@ def hold_provider(provider_id: str, *, zone_id: str) -> Provider:
     return provider
 
 
-def hold_gateway_application(application_id: str, *, zone_id: str) -> Application:
-    """The zone's application in force, kept live, that may front a resource.
+def hold_resource(resource_id: str, *, zone_id: str) -> Resource:
+    """The zone's live resource, kept so. Raises ResourceNotFound."""
+    resource = _first(
+        Resource.objects.raw(
+            "SELECT * FROM resources WHERE id = %s AND zone_id = %s"
+            " AND archived_at IS NULL FOR KEY SHARE",
+            [resource_id, zone_id],
+        )
+    )
+    if resource is None:
+        raise errors.ResourceNotFound
+    return resource
 
-    Raises GatewayApplicationNotFound or GatewayApplicationMustBeManaged.
-    """
+
+def hold_application(application_id: str, *, zone_id: str) -> Application:
+    """The zone's application in force, kept live. Raises ApplicationNotFound."""
     application = _first(
         Application.objects.raw(
             "SELECT * FROM applications WHERE id = %s AND zone_id = %s"
@@ -89,7 +100,19 @@ def hold_gateway_application(application_id: str, *, zone_id: str) -> Applicatio
         )
     )
     if application is None:
-        raise errors.GatewayApplicationNotFound
+        raise errors.ApplicationNotFound
+    return application
+
+
+def hold_gateway_application(application_id: str, *, zone_id: str) -> Application:
+    """The zone's application in force, kept live, that may front a resource.
+
+    Raises GatewayApplicationNotFound or GatewayApplicationMustBeManaged.
+    """
+    try:
+        application = hold_application(application_id, zone_id=zone_id)
+    except errors.ApplicationNotFound:
+        raise errors.GatewayApplicationNotFound from None
     if application.registration_method != RegistrationMethod.MANAGED:
         raise errors.GatewayApplicationMustBeManaged
     return application

@@ -17,6 +17,8 @@ from caracal_site.errors import NoFields
 from caracal_site.ids import new_id
 from caracal_site.locks import LockClass, lock
 from caracal_site.preconditions import UNCONDITIONAL, Precondition
+from policies.grants import ending as grants
+from policies.grants.ending import EndedGrants
 from zones import errors, events, rules
 from zones.models import Provider, ProviderKind, Resource
 from zones.provider_config import Configuration, configuration, public_fields
@@ -169,13 +171,19 @@ def archive_provider(
     reason: str,
     if_match: Precondition = UNCONDITIONAL,
 ) -> Ended:
-    """Ends a provider no live resource uses, and nothing with it. Raises
+    """Ends a provider no live resource uses, with the accounts connected at it. Raises
     ProviderNotFound, PreconditionFailed or ProviderInUse."""
     hold_zone(zone_id, actor=actor)
     provider = _lock(provider_id, zone_id, ending=True)
-    ended = _to_be_archived(provider, if_match)
+    _judge_end(provider, if_match)
     Provider.objects.filter(id=provider_id).update(archived_at=Now(), updated_at=Now())
-    record(actor, _event(events.ProviderArchived, provider, ()), reason=reason)
+    ended = _ended(grants.end_of_provider(zone_id, provider_id, reason))
+    headline = events.ProviderArchived(
+        zone_id=zone_id,
+        entity_id=provider_id,
+        provider_grants=len(ended.provider_grants),
+    )
+    record(actor, headline, reason=reason)
     return ended
 
 
@@ -192,15 +200,24 @@ def preview_provider_archive(
     provider = Provider.objects.in_zone(zone_id).live().filter(id=provider_id).first()
     if provider is None:
         raise errors.ProviderNotFound
-    return _to_be_archived(provider, if_match)
+    _judge_end(provider, if_match)
+    return foresee_provider(provider)
 
 
-def _to_be_archived(provider: Provider, if_match: Precondition) -> Ended:
+def foresee_provider(provider: Provider) -> Ended:
+    """What would end with the provider."""
+    return _ended(grants.foresee_of_provider(provider.zone_id, provider.id))
+
+
+def _ended(revoked: EndedGrants) -> Ended:
+    return Ended(provider_grants=revoked.provider_grants)
+
+
+def _judge_end(provider: Provider, if_match: Precondition) -> None:
     if_match.check(provider.version)
     using = Resource.objects.live().filter(credential_provider_id=provider.id).count()
     if using:
         raise errors.ProviderInUse(using)
-    return Ended()
 
 
 def ensure_built_in(zone_id: str) -> Provider:

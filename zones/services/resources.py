@@ -20,6 +20,8 @@ from caracal_site.locks import LockClass
 from caracal_site.preconditions import UNCONDITIONAL, Precondition
 from delegations import services as delegations
 from delegations.services.ending import Fall
+from policies.grants import ending as grants
+from policies.grants.ending import EndedGrants
 from zones import errors, events, rules
 from zones.models import OperationEnforcement, Resource, ZoneUsage
 from zones.querysets import ResourceQuerySet
@@ -181,8 +183,8 @@ def archive_resource(
     reason: str,
     if_match: Precondition = UNCONDITIONAL,
 ) -> Ended:
-    """Ends a resource, its binding and the delegations that are about it alone, with
-    what rests on them.
+    """Ends a resource, its binding, its grants and the delegations that are about it
+    alone, with what rests on them.
 
     Raises ResourceNotFound, PreconditionFailed, or ProtectedResource for the control
     resource.
@@ -215,7 +217,8 @@ def foresee_resource(resource: Resource) -> Ended:
         identifier=resource.identifier,
     )
     fronting = bindings.application_bound_to(resource.zone_id, resource.identifier)
-    return _ended(resource, fall, was_bound=fronting is not None)
+    revoked = grants.foresee_of_resource(resource.zone_id, resource.id)
+    return _ended(resource, fall, revoked, was_bound=fronting is not None)
 
 
 @transaction.atomic
@@ -224,7 +227,7 @@ def _archive(
 ) -> Ended:
     hold_zone(zone_id, actor=actor)
     _give_place(zone_id)
-    resource = _lock(resource_id, zone_id)
+    resource = _lock(resource_id, zone_id, ending=True)
     _judge_end(resource, if_match)
     Resource.objects.filter(id=resource_id).update(archived_at=Now(), updated_at=Now())
     unbound = bindings.unbind(zone_id, resource.identifier)
@@ -236,15 +239,18 @@ def _archive(
         identifier=resource.identifier,
         reason=reason,
     )
+    revoked = grants.end_of_resource(zone_id, resource_id, reason)
     headline = events.ResourceArchived(
         zone_id=zone_id,
         entity_id=resource_id,
         agents=len(fall.agents),
         delegations=len(fall.edges),
         bindings=unbound,
+        grants=len(revoked.grants),
+        provider_grants=len(revoked.provider_grants),
     )
     record(actor, headline, reason=reason)
-    return _ended(resource, fall, was_bound=unbound > 0)
+    return _ended(resource, fall, revoked, was_bound=unbound > 0)
 
 
 def _judge_end(resource: Resource, if_match: Precondition) -> None:
@@ -253,12 +259,16 @@ def _judge_end(resource: Resource, if_match: Precondition) -> None:
         raise errors.ProtectedResource("the control resource cannot be deleted")
 
 
-def _ended(resource: Resource, fall: Fall, *, was_bound: bool) -> Ended:
+def _ended(
+    resource: Resource, fall: Fall, revoked: EndedGrants, *, was_bound: bool
+) -> Ended:
     return Ended(
         agents=fall.agents,
         delegations=fall.edges,
         invocations=fall.invocations,
         gateway_bindings=(resource.id,) if was_bound else (),
+        grants=revoked.grants,
+        provider_grants=revoked.provider_grants,
     )
 
 
@@ -385,8 +395,8 @@ def _follow(resource: Resource, before: str, rebind: str | None) -> None:
         bindings.move(resource.zone_id, before, resource.identifier)
 
 
-def _lock(resource_id: str, zone_id: str) -> Resource:
-    locked = Resource.objects.select_for_update(no_key=True)
+def _lock(resource_id: str, zone_id: str, *, ending: bool = False) -> Resource:
+    locked = Resource.objects.select_for_update(no_key=not ending)
     return _found(locked, resource_id, zone_id)
 
 
