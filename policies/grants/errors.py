@@ -22,6 +22,10 @@ class GrantNotFound(CaracalError):
     status = 404
 
 
+class InvalidGrant(InvalidBody):
+    """The body is no valid grant; details.issues lists every fault."""
+
+
 class GrantAlreadyActive(CaracalError):
     """The user has granted the resource to the application already; grant_id names
     the grant. Revoke it to grant other scopes."""

@@ -20,6 +20,7 @@ MAX_TOKEN = 32_768
 MAX_SECONDS = 2**31 - 1
 MAX_UPSTREAM = 200
 SCOPE = re.compile(r"[a-z0-9:_./-]+\Z")
+OAUTH_ERROR = re.compile(r"[a-z_]{1,64}\Z")
 NUMBER = re.compile(r"[0-9]{1,10}(\.[0-9]{1,9})?\Z")
 VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}\Z")
 
