@@ -58,6 +58,7 @@ app.conf.beat_schedule = {
         "task": "policies.tasks.chase_evaluators",
         "schedule": 10.0,
     },
+    "expire-grants": {"task": "policies.tasks.expire_grants", "schedule": 60.0},
     "archive-expired-applications": {
         "task": "zones.tasks.archive_expired_applications",
         "schedule": 60.0,

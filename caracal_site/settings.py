@@ -294,6 +294,8 @@ DCR_RATE_LIMIT_PER_SEC = env.int("DCR_RATE_LIMIT_PER_SEC", default=10)
 EGRESS_ALLOWED_NETWORKS = env.list("EGRESS_ALLOWED_NETWORKS", default=[])
 # Certificates of private authorities that token endpoints may have (PEM).
 EGRESS_CA_FILE = env.str("EGRESS_CA_FILE", default="")
+# How long a provider's token that can be renewed is used before it is.
+MAX_GRANT_TTL_SECONDS = env.int("MAX_GRANT_TTL_SECONDS", default=3_600)
 
 # --- rate limits, requests a minute; 0 switches one off -----------------------------
 

@@ -8,6 +8,7 @@ from celery import shared_task
 
 from caracal_site.jobs import Outcome, job
 from policies import services
+from policies.grants import services as grants
 
 log = logging.getLogger(__name__)
 
@@ -22,3 +23,10 @@ def chase_evaluators() -> Outcome:
     if behind:
         log.warning("policy evaluators lag behind", extra={"loads": behind})
     return Outcome(handled=handled, backlog=behind)
+
+
+@shared_task
+@job("expire-grants")
+def expire_grants() -> int:
+    """Ends grants past their time, and erases tokens that can be used no more."""
+    return grants.expire_due_grants() + grants.expire_spent_provider_grants()

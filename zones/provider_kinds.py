@@ -233,6 +233,16 @@ KINDS: Mapping[str, Kind] = {
             CLIENT_SECRET,
             SCOPES,
             OAUTH_HOSTS,
+            Member(
+                "revocation_endpoint",
+                values.https_url,
+                "Where tokens are given back when an account is disconnected.",
+            ),
+            Member(
+                "issuer",
+                values.https_url,
+                "The issuer people come back from, if the provider names one.",
+            ),
             _params(
                 "authorization_params",
                 RESERVED_AUTHORIZATION_PARAMS,

@@ -43,10 +43,11 @@ class Listing:
     """What a list of the API is.
 
     ``columns`` are read, ``shape`` makes of a row what goes out, and ``shown`` names
-    its members where they are others. ``derived`` are members that a row has when they
-    are asked for by name, or ABSENT; ``tabular`` names what a CSV file has when nothing
-    is asked for, where that is something else. ``orders`` are the words it can be
-    ordered by and their columns, which are never null; it is ordered by the first,
+    its members where they are others. ``joined`` are parameters that may be repeated,
+    which is the same as dividing their values by commas. ``derived`` are members that a
+    row has when they are asked for by name, or ABSENT; ``tabular`` names what a CSV
+    file has when nothing is asked for, where that is something else. ``orders`` are the
+    words it can be ordered by and their columns, which are never null; it is ordered by the first,
     descending, unless asked otherwise, and by id among equals. The column ``id`` is for
     creation in tables too busy for an index on the time. ``envelope`` puts a page and
     the cursor behind it into a body; without it a page is a bare array, with a
@@ -58,6 +59,7 @@ class Listing:
     orders: Mapping[str, str]
     filterset: type[django_filters.FilterSet]
     shown: tuple[str, ...] = ()
+    joined: frozenset[str] = frozenset()
     shape: Callable[[Row], Row] = as_it_is
     derived: Mapping[str, Callable[[Row], Any]] = field(default_factory=dict)
     tabular: tuple[str, ...] = ()
@@ -197,7 +199,8 @@ class Question:
 def question(listing: Listing, *, path: str, query: QueryDict) -> Question:
     """What a query asks. Raises InvalidQuery for an unknown, repeated or empty
     parameter, so that a mistyped filter never shows everything."""
-    values = plain_query(query, PAGING | {ORDERING, FORMAT, FIELDS} | listing.filters)
+    known = PAGING | {ORDERING, FORMAT, FIELDS} | listing.filters
+    values = plain_query(query, known, joined=listing.joined)
     default = listing.orderings[0]
     ordering = values.get(ORDERING, default)
     if ordering not in listing.orderings:
@@ -226,13 +229,17 @@ def chosen_fields(listing: Listing, text: str) -> tuple[str, ...]:
     return names
 
 
-def plain_query(query: QueryDict, known: frozenset[str]) -> dict[str, str]:
+def plain_query(
+    query: QueryDict, known: frozenset[str], *, joined: frozenset[str] = frozenset()
+) -> dict[str, str]:
     """The query as single values. Raises InvalidQuery for what is not ``known``,
-    repeated or empty."""
+    repeated (but for what is ``joined`` by commas) or empty."""
     plain: dict[str, str] = {}
     for name, values in query.lists():
         if name not in known:
             raise InvalidQuery(f"Unknown query parameter {name!r}.")
+        if name in joined and all(values):
+            values = [",".join(values)]
         if len(values) != 1 or not values[0] or "\0" in values[0]:
             raise InvalidQuery(f"Query parameter {name!r} needs exactly one value.")
         plain[name] = values[0]

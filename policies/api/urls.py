@@ -6,6 +6,8 @@ from typing import Any
 
 from django.urls import URLPattern, path
 
+from policies.api import connecting
+from policies.api.grant_views import GrantsViewSet, ProviderGrantsViewSet
 from policies.api.policy_views import PoliciesViewSet
 from policies.api.set_views import (
     PolicySetsViewSet,
@@ -20,6 +22,8 @@ COLLECTION: dict[str, Any] = {"get": "list", "post": "create"}
 ITEM: dict[str, Any] = {"get": "retrieve", "delete": "destroy"}
 POLICIES = "zones/<str:zone_id>/policies"
 SETS = "zones/<str:zone_id>/policy-sets"
+GRANTS = "zones/<str:zone_id>/grants"
+ACCOUNTS = "zones/<str:zone_id>/provider-grants"
 
 
 def _set_action(name: str, method: str, action: str) -> URLPattern:
@@ -78,4 +82,28 @@ urlpatterns: list[URLPattern] = [
     _set_action("simulate", "post", "simulate"),
     _set_action("compare", "post", "compare"),
     _set_action("test", "post", "test"),
+    path(GRANTS, GrantsViewSet.as_view(COLLECTION), name="grants"),
+    path(f"{GRANTS}/<str:id>", GrantsViewSet.as_view(ITEM), name="grant"),
+    path(ACCOUNTS, ProviderGrantsViewSet.as_view(COLLECTION), name="provider-grants"),
+    path(
+        f"{ACCOUNTS}/revoke",
+        ProviderGrantsViewSet.as_view({"post": "revoke"}),
+        name="provider-grant-revoke",
+    ),
+    path(
+        f"{ACCOUNTS}/oauth/authorize",
+        ProviderGrantsViewSet.as_view({"post": "authorize"}),
+        name="provider-oauth-authorize",
+    ),
+    path(f"{ACCOUNTS}/oauth/start", connecting.start, name="provider-oauth-start"),
+    path(
+        f"{ACCOUNTS}/oauth/callback",
+        connecting.CallbackViewSet.as_view({"get": "callback"}),
+        name="provider-oauth-callback",
+    ),
+    path(
+        f"{ACCOUNTS}/<str:id>",
+        ProviderGrantsViewSet.as_view({"get": "retrieve"}),
+        name="provider-grant",
+    ),
 ]

@@ -37,9 +37,7 @@ class Grant(models.Model):
     zone = models.ForeignKey(
         Zone, models.PROTECT, related_name="grants", db_index=False
     )
-    application = models.ForeignKey(
-        Application, models.PROTECT, related_name="grants"
-    )
+    application = models.ForeignKey(Application, models.PROTECT, related_name="grants")
     user_id = models.TextField()
     resource = models.ForeignKey(Resource, models.PROTECT, related_name="grants")
     scopes = ArrayField(models.TextField())

@@ -93,8 +93,12 @@ def refresh(config: Config, secrets: Secrets, *, refresh_token: str) -> TokenAns
 
 
 def revoke(config: Config, secrets: Secrets, *, token: str, hint: str) -> None:
-    """Tells the provider that a token is not needed any more (RFC 7009). Raises
-    egress.Unreachable or Refused."""
+    """Tells the provider that a token is not needed any more (RFC 7009), where its
+    tokens may go. Raises egress.Unreachable, Refused or
+    ProviderTokenEndpointNotAllowed."""
+    hosts = config.get("allowed_token_hosts") or ()
+    if not is_host_allowed(str(config["revocation_endpoint"]), hosts):
+        raise errors.ProviderTokenEndpointNotAllowed
     form, _headers = prepare_revoke_token_request(token, hint)
     status, body = _posted(
         str(config["revocation_endpoint"]), config, secrets, form, REFRESH_SECONDS

@@ -142,7 +142,9 @@ def _account(id_token: Any) -> str | None:
         return None
     claims = id_token.split(".")[1]
     try:
-        found = orjson.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))
+        found = orjson.loads(
+            base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4))
+        )
     except ValueError:
         return None
     subject = found.get("sub") if isinstance(found, dict) else None

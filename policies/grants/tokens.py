@@ -23,7 +23,9 @@ def sealed_columns(grant_id: str, zone_id: str, tokens: Tokens) -> dict[str, Any
     """The columns of a grant that keeps ``tokens``."""
     plain = {"access_token": tokens.access, "refresh_token": tokens.refresh}
     return {
-        "sealed_tokens": sealing.seal(orjson.dumps(plain), _identity(zone_id, grant_id)),
+        "sealed_tokens": sealing.seal(
+            orjson.dumps(plain), _identity(zone_id, grant_id)
+        ),
         "is_renewable": tokens.refresh is not None,
     }
 

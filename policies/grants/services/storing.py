@@ -17,6 +17,7 @@ from prometheus_client import Counter
 from audit.record import record
 from caracal_site import actors, database, egress
 from caracal_site.actors import Actor
+from caracal_site.errors import CaracalError
 from caracal_site.ids import new_id
 from caracal_site.sealing import SealBroken
 from policies.grants import errors, events, outbound, rules, tokens
@@ -136,9 +137,7 @@ def _store(
         scopes=scopes,
     )
     standing = active_grant(zone_id, named)
-    return put(
-        actor, zone_id, named, scopes=scopes, account=account, standing=standing
-    )
+    return put(actor, zone_id, named, scopes=scopes, account=account, standing=standing)
 
 
 def active_grant(zone_id: str, named: Mapping[str, str]) -> ProviderGrant | None:
@@ -236,9 +235,7 @@ def _revoke(
         held = None
     ended = ended_columns(ProviderGrant, "provider_grant_revoked")
     ProviderGrant.objects.filter(id=grant.id).update(**ended)
-    revoked = events.ProviderGrantRevoked(
-        zone_id=zone_id, entity_id=grant.id, **named
-    )
+    revoked = events.ProviderGrantRevoked(zone_id=zone_id, entity_id=grant.id, **named)
     record(actor, revoked, reason=reason)
     return ProviderGrant.objects.select_related("provider").get(id=grant.id), held
 
@@ -254,11 +251,10 @@ def _tell(provider: Provider, held: Tokens) -> None:
     try:
         with outbound.room():
             outbound.revoke(config, opened(provider), token=token, hint=hint)
-    except (egress.Unreachable, outbound.Refused, errors.ProviderBusy, SealBroken) as e:
-        outcome = type(e).__name__
+    except (egress.Unreachable, outbound.Refused, CaracalError, SealBroken) as fault:
         log.warning(
             "provider did not revoke a token",
-            extra={"provider_id": provider.id, "fault": outcome},
+            extra={"provider_id": provider.id, "fault": type(fault).__name__},
         )
         upstream_revocations.labels("failed").inc()
     else:

@@ -19,6 +19,7 @@ from django.db.models.functions import Now
 
 from audit.record import record
 from caracal_site import actors, egress
+from caracal_site.errors import CaracalError
 from caracal_site.sealing import SealBroken
 from policies.grants import errors, events, outbound, rules, tokens
 from policies.grants.models import ProviderGrant
@@ -133,7 +134,7 @@ def _renew(grant: ProviderGrant) -> None:
     except egress.Unreachable as fault:
         _give_up(grant)
         raise errors.CredentialRefreshFailed(fault.why) from None
-    except (ValueError, SealBroken, errors.CaracalError) as fault:
+    except (ValueError, SealBroken, CaracalError) as fault:
         _give_up(grant)
         if isinstance(fault, errors.ProviderBusy):
             raise
