@@ -167,12 +167,18 @@ def _of_resource(resource: Resource) -> Iterable[Source]:
     yield _of("provider_grants", connected.filter(resource=resource.id))
 
 
+def _of_nothing(_row: Model) -> Iterable[Source]:
+    """For what nothing refers to, but which ends with other things."""
+    return ()
+
+
 # What refers to each: whatever comes to refer to one of these, adds itself here.
 USES: Mapping[type[Model], Callable[[Any], Iterable[Source]]] = {
     Zone: _of_zone,
     Application: _of_application,
     Provider: _of_provider,
     Resource: _of_resource,
+    Grant: _of_nothing,
 }
 
 

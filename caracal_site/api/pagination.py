@@ -47,11 +47,11 @@ class Listing:
     which is the same as dividing their values by commas. ``derived`` are members that a
     row has when they are asked for by name, or ABSENT; ``tabular`` names what a CSV
     file has when nothing is asked for, where that is something else. ``orders`` are the
-    words it can be ordered by and their columns, which are never null; it is ordered by the first,
-    descending, unless asked otherwise, and by id among equals. The column ``id`` is for
-    creation in tables too busy for an index on the time. ``envelope`` puts a page and
-    the cursor behind it into a body; without it a page is a bare array, with a
-    ``Link`` to the next.
+    words it can be ordered by and their columns, which are never null; it is ordered by
+    the first, descending, unless asked otherwise, and by id among equals. The column
+    ``id`` is for creation in tables too busy for an index on the time. ``envelope``
+    puts a page and the cursor behind it into a body; without it a page is a bare array,
+    with a ``Link`` to the next.
     """
 
     name: str

@@ -141,10 +141,9 @@ def _account(id_token: Any) -> str | None:
     if not isinstance(id_token, str) or id_token.count(".") != 2:
         return None
     claims = id_token.split(".")[1]
+    padded = claims + "=" * (-len(claims) % 4)
     try:
-        found = orjson.loads(
-            base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4))
-        )
+        found = orjson.loads(base64.urlsafe_b64decode(padded))
     except ValueError:
         return None
     subject = found.get("sub") if isinstance(found, dict) else None

@@ -22,16 +22,15 @@ class Tokens:
 def sealed_columns(grant_id: str, zone_id: str, tokens: Tokens) -> dict[str, Any]:
     """The columns of a grant that keeps ``tokens``."""
     plain = {"access_token": tokens.access, "refresh_token": tokens.refresh}
+    identity = _identity(zone_id, grant_id)
     return {
-        "sealed_tokens": sealing.seal(
-            orjson.dumps(plain), _identity(zone_id, grant_id)
-        ),
+        "sealed_tokens": sealing.seal(orjson.dumps(plain), identity),
         "is_renewable": tokens.refresh is not None,
     }
 
 
 def opened(grant: ProviderGrant) -> Tokens | None:
-    """The tokens of ``grant``, None once it has ended. Raises ``sealing.SealBroken``."""
+    """The tokens of ``grant``, None once it has ended. Raises sealing.SealBroken."""
     if grant.sealed_tokens is None:
         return None
     identity = _identity(grant.zone_id, grant.id)
