@@ -106,7 +106,6 @@ def _asking(request: HttpRequest, pending: Pending) -> HttpResponse:
         "form-action": [f"{provider.scheme}://{provider.netloc}"]
     }
     response["Cache-Control"] = "no-store"
-    response["Referrer-Policy"] = "no-referrer"
     return response
 
 
@@ -230,5 +229,4 @@ def _page(
         headers=headers,
     )
     response["Cache-Control"] = "no-store"
-    response["Referrer-Policy"] = "no-referrer"
     return response

@@ -139,6 +139,7 @@ class ProviderGrant(models.Model):
     class Meta:
         db_table = "provider_grants"
         ordering = ("-created_at", "-id")
+        verbose_name = "connected account"
         constraints = [
             models.UniqueConstraint(
                 fields=["zone", "user_id", "resource", "provider"],

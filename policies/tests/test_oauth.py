@@ -515,7 +515,8 @@ def test_the_page_is_under_a_strict_policy(flow: Flow) -> None:
     assert "default-src 'none'" in policy
     assert f"https://localhost:{flow.server.endpoint.port}" in policy
     assert "unsafe" not in policy
-    assert page["Referrer-Policy"] == "no-referrer"
+    # Not "no-referrer": browsers would then send no origin with the form.
+    assert page["Referrer-Policy"] == "same-origin"
     assert page["Cache-Control"] == "no-store"
     assert page["X-Frame-Options"] == "DENY"
     last = flow.come_back(browser, state="s" * 43, code="c")

@@ -18,7 +18,7 @@ from caracal_site.console import columns, display
 from caracal_site.console.disclosure import Disclosure
 from caracal_site.console.filters import StateFilter, ZoneFilter
 from caracal_site.console.forms import ConsoleForm
-from caracal_site.console.gestures import Done, Gesture, Impact
+from caracal_site.console.gestures import Affected, Done, Gesture, Impact
 from caracal_site.console.panels import Links, Panel
 from zones import services
 from zones.admin import usage
@@ -65,7 +65,10 @@ class ArchiveProvider(Gesture):
     name = "archive"
     button = "Archive"
     question = "Archive this provider?"
-    explanation = "It can no longer be chosen for resources. This cannot be undone."
+    explanation = (
+        "It can no longer be chosen for resources, and the accounts that users"
+        " connected there are forgotten. This cannot be undone."
+    )
 
     def offered_for(self, row: Provider) -> bool:
         return row.archived_at is None
@@ -74,7 +77,9 @@ class ArchiveProvider(Gesture):
         using = Resource.objects.live().filter(credential_provider=rows[0])
         number = using.count()
         if not number:
-            return Impact(notes=["No live resource uses it."])
+            ended = services.foresee_provider(rows[0])
+            accounts = Affected("Accounts disconnected", len(ended.provider_grants))
+            return Impact([accounts], notes=["No live resource uses it."])
         used = display.counted(number, "live resource uses it", "live resources use it")
         return Impact(notes=[f"{used}: give them another provider first."])
 

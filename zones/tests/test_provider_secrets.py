@@ -160,7 +160,10 @@ def test_everything_is_sealed_again_under_a_new_key(
     assert kept(provider) == {"api_key": SECRET}
     row = SigningKey.objects.get(zone=zone)
     assert private_key(zone.id, row.id, bytes(row.sealed_private_key))
-    assert reseal() == "Resealed 0 signing keys and the secrets of 0 providers.\n"
+    assert reseal() == (
+        "Resealed 0 signing keys, the secrets of 0 providers and the tokens of 0"
+        " accounts.\n"
+    )
     settings.ZONE_KEK = before
     with pytest.raises(CommandError, match=provider["id"]):
         call_command("reseal", stdout=StringIO())

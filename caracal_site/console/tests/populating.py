@@ -10,10 +10,12 @@ from agents.models import AgentService, AgentSession, Invocation
 from audit.models import AdminAuditEvent, AuditEvent, OutboxEvent
 from caracal_site.ids import new_id
 from caracal_site.models import JobRun, Receipt
-from caracal_site.testing.world import World
+from caracal_site.testing.world import READ, World
 from delegations.models import DelegationEdge
 from policies import services as policies
+from policies.grants import services as grants
 from policies.tests.factories import activate, make_version, mint
+from policies.tests.granting import account, make_connectable
 from tokens.models import Session, SigningKey
 from zones import services
 from zones.models import Zone
@@ -39,6 +41,7 @@ def everything(world: World, person: User) -> dict[str, Model]:
         OutboxEvent.objects.filter(zone_id=zone.id).order_by("position").first(),
         *called(world, agent),
         *governed(zone),
+        *granted(world),
         decided(zone),
         Receipt.objects.create(
             caller="tests",
@@ -85,6 +88,22 @@ def governed(zone: Zone) -> list[Model]:
     )
     policy = version.members.get().policy_version.policy
     return [policy, version.policy_set, version, scenario]
+
+
+def granted(world: World) -> list[Model]:
+    """A grant of a user, and an account that a user connected."""
+    grant = grants.create_grant(
+        zone_id=world.zone.id,
+        actor=ACTOR,
+        application_id=world.application.id,
+        user_id="ada",
+        resource_id=world.resource.id,
+        scopes=[READ],
+    )
+    provider, resource = make_connectable(world.zone)
+    given = account(provider, resource, scopes=["read"], access_token="upstream-token")
+    stored = grants.store_provider_grant(zone_id=world.zone.id, actor=ACTOR, **given)
+    return [grant, stored]
 
 
 def called(world: World, agent: AgentSession) -> tuple[AgentService, Invocation]:

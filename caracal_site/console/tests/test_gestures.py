@@ -55,6 +55,8 @@ def test_every_harmful_gesture_needs_a_reason(
         ("zones.resource", "archive"),
         ("zones.admintoken", "revoke"),
         ("tokens.signingkey", "withdraw"),
+        ("policies.grant", "revoke"),
+        ("policies.providergrant", "disconnect"),
     ]
     for label, name in harmful:
         page = asking.gesture(rows[label], name)

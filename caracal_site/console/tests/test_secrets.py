@@ -138,6 +138,7 @@ def test_lists_are_not_filtered_by_secrets(
         ("caracal_site.receipt", "body__contains"),
         ("auth.user", "password__startswith"),
         ("agents.agentsession", "application__secret_digest__startswith"),
+        ("policies.providergrant", "sealed_tokens__startswith"),
     ):
         response = console.get(asking.changelist(rows[label]), {lookup: "a"})
         assert response.status_code == 400, label
