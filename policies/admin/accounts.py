@@ -187,7 +187,7 @@ class ProviderGrantAdmin(ScopedAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         if obj is None:
-            return [(None, {"fields": ["zone", *GIVEN]})]
+            return [(None, {"fields": ["once", "zone", *GIVEN]})]
         shown, kept = self.readonly_fields[:5], self.readonly_fields[5:]
         return [
             (None, {"fields": list(shown)}),
