@@ -262,6 +262,7 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
         "RegistrationMethodEnum": "zones.models.RegistrationMethod",
+        "GrantStatusEnum": "policies.grants.models.GrantStatus",
         "PolicyDecisionEnum": [("allow", "allow"), ("deny", "deny")],
         "AgentStatusEnum": "agents.models.AgentStatus",
         "InvocationStatusEnum": "agents.models.InvocationStatus",
