@@ -262,11 +262,10 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
         "RegistrationMethodEnum": "zones.models.RegistrationMethod",
-        "GrantStatusEnum": "policies.grants.models.GrantStatus",
         "PolicyDecisionEnum": [("allow", "allow"), ("deny", "deny")],
         "AgentStatusEnum": "agents.models.AgentStatus",
         "InvocationStatusEnum": "agents.models.InvocationStatus",
-        "SessionStatusEnum": "tokens.models.SessionStatus",
+        "AuthorityStatusEnum": "tokens.models.SessionStatus",
     },
     # The API of programs; people's sessions are the browsable pages' own affair.
     "AUTHENTICATION_WHITELIST": ["zones.api.authentication.AdminTokenAuthentication"],
