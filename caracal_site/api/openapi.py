@@ -54,6 +54,8 @@ def _complete(operation: dict[str, Any]) -> None:
         for each in operation.get("parameters", [])
     ]
     operation["parameters"] = [*parameters, REQUEST_ID]
+    # Left out where nobody is asked who they are.
+    operation.setdefault("security", [])
     for status, response in operation["responses"].items():
         _complete_response(status, response)
 

@@ -145,14 +145,14 @@ class ProviderGrantAdmin(ScopedAdmin):
 
     form = ConnectForm
     reveals = True
-    section, place = "Authority", 6
+    section, place = "Authority", 8
     label, one = "Connected accounts", "connected account"
     entity_type = "provider-grants"
     secret_fields = ("sealed_tokens",)
     gestures = (Reconnect(), Disconnect())
     list_select_related = ("zone", "provider", "resource")
     list_display = (
-        "user_id",
+        columns.column("user_id", str, label="user"),
         columns.related("provider"),
         columns.related("resource"),
         columns.words("scopes"),
@@ -164,7 +164,6 @@ class ProviderGrantAdmin(ScopedAdmin):
     )
     list_filter = (
         StandingFilter,
-        "status",
         ZoneFilter,
         linked("provider_id", "provider"),
         linked("resource_id", "resource"),

@@ -116,12 +116,12 @@ class GrantAdmin(ScopedAdmin):
     """What users let applications do: records, which no decision is made from."""
 
     form = GrantForm
-    section, place = "Authority", 5
+    section, place = "Authority", 7
     entity_type = "grants"
     gestures = (RevokeGrant(),)
     list_select_related = ("zone", "application", "resource")
     list_display = (
-        "user_id",
+        columns.column("user_id", str, label="user"),
         columns.related("application"),
         columns.related("resource"),
         columns.words("scopes"),
@@ -132,7 +132,6 @@ class GrantAdmin(ScopedAdmin):
     )
     list_filter = (
         StandingFilter,
-        "status",
         ZoneFilter,
         linked("application_id", "application"),
         linked("resource_id", "resource"),

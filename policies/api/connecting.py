@@ -113,6 +113,7 @@ class CallbackViewSet(ApiViewSet):
     """Where providers send people back to. Open to anybody: the state and the cookie
     of the browser decide."""
 
+    model = "policies.providergrant"
     authentication_classes = ()
     permission_classes = ()
     throttle_classes = ()
@@ -196,7 +197,7 @@ def _told(connected: Connected) -> dict[str, Any]:
     return {
         "is_good": True,
         "title": "Account connected",
-        "sentence": f"The account at {connected.provider_name} is connected for"
+        "sentence": f"Your account at {connected.provider_name} is connected for"
         f" {connected.grant.user_id}. It is used for {connected.resource_name}.",
     }
 

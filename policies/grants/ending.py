@@ -12,7 +12,7 @@ from typing import Any
 
 from django.db.models.functions import Now
 
-from policies.grants.models import Grant, GrantStatus, OAuthState, ProviderGrant
+from policies.grants.models import Grant, GrantStatus, ProviderGrant
 from policies.grants.querysets import GrantQuerySet, ProviderGrantQuerySet
 
 
@@ -38,7 +38,6 @@ def foresee_of_resource(zone_id: str, resource_id: str) -> EndedGrants:
 
 
 def end_of_resource(zone_id: str, resource_id: str, reason: str) -> EndedGrants:
-    OAuthState.objects.filter(resource_id=resource_id).delete()
     grants, provider_grants = _of_resource(zone_id, resource_id)
     return EndedGrants(_ended(grants, reason), _ended(provider_grants, reason))
 
@@ -48,7 +47,6 @@ def foresee_of_provider(zone_id: str, provider_id: str) -> EndedGrants:
 
 
 def end_of_provider(zone_id: str, provider_id: str, reason: str) -> EndedGrants:
-    OAuthState.objects.filter(provider_id=provider_id).delete()
     return EndedGrants(
         provider_grants=_ended(_of_provider(zone_id, provider_id), reason)
     )
@@ -61,7 +59,6 @@ def number_in(zone_id: str) -> dict[str, int]:
 
 def end_all(zone_id: str, reason: str) -> dict[str, int]:
     """Ends every grant of the zone; how many of each kind there were."""
-    OAuthState.objects.filter(zone_id=zone_id).delete()
     return {
         kind: rows.update(**ended_columns(rows.model, reason))
         for kind, rows in _in_zone(zone_id).items()

@@ -91,7 +91,7 @@ class Grant(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.id
+        return self.user_id
 
 
 class ProviderGrant(models.Model):
@@ -174,7 +174,7 @@ class ProviderGrant(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.id
+        return self.user_id
 
 
 class OAuthState(models.Model):

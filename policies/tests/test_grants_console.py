@@ -72,8 +72,8 @@ def test_a_grant_is_recorded_and_revoked(
     grant.refresh_from_db()
     session.refresh_from_db()
     assert (grant.status, session.status) == ("revoked", "revoked")
-    row = asking.last_audit(actor_id)
-    assert (row.entity_id, row.payload_json["reason"]) == (grant.id, "left")
+    left = asking.last_audit(actor_id)
+    assert (left.entity_id, left.payload_json["reason"]) == (grant.id, "left")
     assert "not possible here any more" in asking.text(console.get(revoke, follow=True))
 
 

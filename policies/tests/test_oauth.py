@@ -370,8 +370,7 @@ def test_everything_is_looked_at_again_on_the_way_back(flow: Flow) -> None:
     def archive() -> None:
         zones.archive_zone(flow.zone.id, actor=ACTOR, reason="x")
 
-    # Ended with the zone, as all that was under way in it.
-    assert refused(archive) == (400, "oauth_state_expired")
+    assert refused(archive) == (404, "zone_not_found")
     assert not flow.is_connected
 
 

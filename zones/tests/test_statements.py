@@ -36,7 +36,7 @@ KNOWN = {
     "get resource": 2,
     "create resource": 15,
     "change resource": 9,
-    "delete resource": 11,
+    "delete resource": 13,
 }
 
 
