@@ -2,10 +2,8 @@
 
 ``decide`` is the only place that answers, for token requests and for simulations
 alike. A ``DecisionRequest`` carries every fact a rule may look at, so deciding reads
-nothing else. Deny is the default.
-
-With an active policy set the contract decides over the set's documents
-(``engine.py``, ``contract.rego``); without one an owner may bootstrap, nothing else.
+nothing else. The contract decides over the documents of the zone's active policy set
+(``engine.py``, ``contract.rego``). Deny is the default, and all there is without one.
 """
 
 from __future__ import annotations
@@ -23,9 +21,6 @@ from policies.engine import COMPLETE
 
 log = logging.getLogger(__name__)
 
-NO_RULE_MATCHED: Mapping[str, Any] = {"reason": "no_rule_matched"}
-BOOTSTRAP: Mapping[str, Any] = {"policy": "caracal-bootstrap"}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
@@ -41,13 +36,11 @@ class Principal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceFacts:
-    """The resource asked for; ``owner_id`` is the application its gateway binding
-    names, if any."""
+    """The resource asked for, and all scopes it has."""
 
     id: str
     identifier: str
     scopes: tuple[str, ...]
-    owner_id: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,48 +93,25 @@ class ActiveSet:
 
 def decide(request: DecisionRequest, active: ActiveSet | None = None) -> Decision:
     """The decision by the ``active`` set of the zone, or by none."""
-    if active is None:
-        return _without_policies(request)
     return decide_input(inputs.document(request), active)
 
 
-def decide_input(document: Mapping[str, Any], active: ActiveSet) -> Decision:
+def decide_input(document: Mapping[str, Any], active: ActiveSet | None) -> Decision:
     """``decide`` for a request written as an input document (``inputs.py``)."""
     result = engine.evaluate(
-        active.compiled,
+        active.compiled if active else None,
         document,
         lifecycle_scope=settings.AGENT_COORDINATOR_SCOPE,
     )
+    version_id = active.version_id if active else None
     if result.evaluation_status != COMPLETE:
-        log.error("no decision by policy set version %s: %s", active.version_id, result)
+        log.error("no decision by policy set version %s: %s", version_id, result)
     return Decision(
         decision=result.decision,
         evaluation_status=result.evaluation_status,
         determining_policies=result.determining_policies,
         diagnostics=result.diagnostics,
-        policy_set_id=active.policy_set_id,
-        policy_set_version_id=active.version_id,
-        manifest_sha256=active.manifest_sha256,
-    )
-
-
-def _without_policies(request: DecisionRequest) -> Decision:
-    """Allows an application exactly the lifecycle scope on a resource it owns, as
-    itself: without agent session, delegation edge or subject."""
-    if _owns(request) and _is_bootstrap(request):
-        return Decision(decision="allow", determining_policies=(BOOTSTRAP,))
-    return Decision(decision="deny", diagnostics=(NO_RULE_MATCHED,))
-
-
-def _owns(request: DecisionRequest) -> bool:
-    return request.resource.owner_id == request.principal.id
-
-
-def _is_bootstrap(request: DecisionRequest) -> bool:
-    return (
-        set(request.requested_scopes) == {settings.AGENT_COORDINATOR_SCOPE}
-        and request.principal.agent_session_id is None
-        and request.delegation_edge_id is None
-        and request.delegation_edge is None
-        and request.subject_claims is None
+        policy_set_id=active.policy_set_id if active else None,
+        policy_set_version_id=version_id,
+        manifest_sha256=active.manifest_sha256 if active else None,
     )

@@ -102,8 +102,8 @@ class DeactivatePolicySet(Gesture):
     button = "Deactivate"
     question = "Take this policy set out of force?"
     explanation = (
-        "The zone decides without policies from then on: applications may begin on the"
-        " resources they front, and nothing else is allowed."
+        "Without a policy set in force nothing is allowed in the zone: no application"
+        " gets a token any more, not even to begin."
     )
 
     def offered_for(self, row: Any) -> bool:

@@ -75,7 +75,7 @@ def compare(
             skipped.append((question.name, NO_INPUT))
             continue
         try:
-            flip = _flip(question.name, question.document, present, candidate, zone_id)
+            flip = _flip(question.name, question.document, present, candidate)
         except inputs.InvalidInput:
             skipped.append((question.name, BAD_INPUT))
             continue
@@ -117,12 +117,8 @@ def _flip(
     document: Mapping[str, Any],
     present: ActiveSet | None,
     candidate: ActiveSet,
-    zone_id: str,
 ) -> Flip | None:
-    if present is None:
-        before = asking.answer_without_policies(document, zone_id)
-    else:
-        before = asking.answer(document, present)
+    before = asking.answer(document, present)
     after = asking.answer(document, candidate)
     change = rules.flip(before, after)
     if change is None:

@@ -231,9 +231,7 @@ def question(*scopes: str) -> DecisionRequest:
         principal=Principal(
             id=BILLING, zone_id="zone-a", registration_method="managed"
         ),
-        resource=ResourceFacts(
-            id="r", identifier=INVOICES, scopes=scopes, owner_id=None
-        ),
+        resource=ResourceFacts(id="r", identifier=INVOICES, scopes=scopes),
         requested_scopes=scopes,
         trace_id="req-1",
     )

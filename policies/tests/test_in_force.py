@@ -37,8 +37,7 @@ class Scene:
     def __init__(self, zone: Zone) -> None:
         self.zone = zone
         self.client = make_client(zone)
-        # Owned by another, so that only policies can allow it.
-        self.resource = make_resource(zone, make_client(zone))
+        self.resource = make_resource(zone, self.client)
         self.policy_set = make_set(zone)
         self.letting = self.version(self.client)
         self.stopping = self.version(make_client(zone))
@@ -72,13 +71,14 @@ def test_the_set_in_force_decides_at_once(scene: Scene) -> None:
     assert not scene.is_let()
 
 
-def test_without_a_set_the_owner_may_begin(zone: Zone) -> None:
-    client = make_client(zone)
-    resource = make_resource(zone, client)
-    issue_session_token(request_of(client, resource))
-    activate(make_version(zone, document(app_ids={"x": client.id})))
-    with pytest.raises(ExchangeDenied):
-        issue_session_token(request_of(client, resource))
+def test_without_a_set_nothing_is_allowed(scene: Scene) -> None:
+    """Example 12 of the contract, at the token endpoint."""
+    assert not scene.is_let()
+    events = AuditEvent.objects.filter(zone_id=scene.zone.id)
+    event = events.filter(evaluation_status="complete").latest("occurred_at")
+    assert event.decision == "deny"
+    assert event.diagnostics_json == [{"reason": "no_active_policy_set"}]
+    assert event.policy_set_version_id is None
 
 
 def test_the_ledger_names_what_decided(scene: Scene) -> None:

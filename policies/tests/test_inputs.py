@@ -24,7 +24,6 @@ QUESTION = DecisionRequest(
         id="res-1",
         identifier=INVOICES,
         scopes=("agent:lifecycle", "invoices:read", "invoices:issue"),
-        owner_id=None,
     ),
     requested_scopes=(ISSUE,),
     trace_id="req-1",

@@ -88,7 +88,6 @@ def requests(draw: st.DrawFn) -> DecisionRequest:
             id="resource-1",
             identifier=draw(st.sampled_from(RESOURCES)),
             scopes=SCOPES,
-            owner_id=None,
         ),
         requested_scopes=tuple(draw(scopes)),
         trace_id="request-1",

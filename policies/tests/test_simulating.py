@@ -222,6 +222,11 @@ def test_recorded_decisions_are_asked_again(api: Api, zone: Zone) -> None:
     client = make_client(zone)
     resource = make_resource(zone, client)
     began = datetime.now(UTC) - timedelta(seconds=5)
+    view = {"application": "main", "roles": {}}
+    kept = make_version(
+        zone, document(app_ids={"main": client.id}, grants={resource: view})
+    )
+    activate(kept)
     issue_session_token(request_of(client, resource))
     old = AuditEvent.objects.create(
         zone_id=zone.id,
@@ -230,13 +235,9 @@ def test_recorded_decisions_are_asked_again(api: Api, zone: Zone) -> None:
         evaluation_status="complete",
         metadata_json={"resource": resource},
     )
-    view = {"application": "main", "roles": {}}
-    kept = make_version(
-        zone, document(app_ids={"main": client.id}, grants={resource: view})
-    )
     path = f"/v1/zones/{zone.id}/policy-sets/{kept.policy_set_id}"
     found = compared(api, path, kept, since=to_wire(began))
-    assert (found["compared"], found["active_version_id"]) == (1, None)
+    assert (found["compared"], found["active_version_id"]) == (1, kept.id)
     assert found["flips"] == []
     assert found["skipped"] == [{"name": old.id, "reason": "no_stored_input"}]
     lost = make_version(
@@ -251,6 +252,15 @@ def test_recorded_decisions_are_asked_again(api: Api, zone: Zone) -> None:
     assert flip["input"]["context"]["requested_scopes"] == [LIFECYCLE]
     later = to_wire(datetime.now(UTC) + timedelta(hours=1))
     assert compared(api, path, lost, since=later)["compared"] == 0
+
+
+def test_what_a_first_set_would_allow_is_compared_with_nothing_allowed(
+    api: Api, path: str, version: PolicySetVersion
+) -> None:
+    found = compared(api, path, version, inputs=[{"input": bootstrap()}])
+    [flip] = found["flips"]
+    assert (found["active_version_id"], flip["change"]) == (None, "deny_to_allow")
+    assert flip["before"]["diagnostics"] == [{"reason": "no_active_policy_set"}]
 
 
 def test_what_to_compare_has_to_be_said(

@@ -231,7 +231,6 @@ def _judge(case: Case, policies: ActiveSet | None, identifier: str) -> Verdict:
             id=resource["id"],
             identifier=identifier,
             scopes=tuple(resource["scopes"]),
-            owner_id=resource["owner_id"],
         ),
         requested_scopes=wanted,
         trace_id=context.current().request_id,

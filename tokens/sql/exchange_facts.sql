@@ -28,17 +28,12 @@ SELECT
                     resources.identifier,
                     jsonb_build_object(
                         'id', resources.id,
-                        'scopes', resources.scopes,
-                        'owner_id', binding.application_id
+                        'scopes', resources.scopes
                     )
                 ),
                 '{}'
             )
         FROM resources
-        LEFT JOIN gateway_resource_bindings AS binding
-            ON
-                binding.zone_id = resources.zone_id
-                AND binding.resource_identifier = resources.identifier
         WHERE
             resources.zone_id = zones.id
             AND resources.identifier = ANY(%(resources)s::text[])

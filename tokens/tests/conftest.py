@@ -7,7 +7,7 @@ import pytest
 from caracal_site import context
 from caracal_site.ids import new_id
 from tokens import bearer, verifying
-from tokens.tests.factories import Client, make_client, make_resource
+from tokens.tests.factories import Client, make_client, make_granted
 from zones.models import Zone
 
 
@@ -27,5 +27,5 @@ def client(zone: Zone) -> Client:
 
 @pytest.fixture
 def resource(zone: Zone, client: Client) -> str:
-    """A resource ``client`` fronts."""
-    return make_resource(zone, client)
+    """A resource ``client`` fronts, and may begin on."""
+    return make_granted(zone, client)

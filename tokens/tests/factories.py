@@ -15,6 +15,7 @@ from agents.models import AgentSession
 from caracal_site import sealing
 from caracal_site.ids import new_id
 from delegations.models import DelegationEdge
+from policies.models import PolicyActivation, PolicySet, PolicySetVersion
 from tokens import forms, keys
 from tokens.models import Session, SigningKey
 from zones.models import Application, GatewayBinding, Provider, Resource, Zone
@@ -69,6 +70,44 @@ def make_resource(
             zone=zone, resource_identifier=identifier, application=owner.application
         )
     return identifier
+
+
+def make_granted(zone: Zone, owner: Client, *scopes: str, identifier: str = "") -> str:
+    """The same, where the policies in force let ``owner`` begin."""
+    identifier = make_resource(zone, owner, *scopes, identifier=identifier)
+    grant(zone, owner, identifier)
+    return identifier
+
+
+def grant(zone: Zone, owner: Client, identifier: str) -> None:
+    """Puts in force what is, and that ``owner`` owns the resource."""
+    row = PolicyActivation.objects.filter(zone=zone).first()
+    before = row.active_version.data if row and row.active_version else {}
+    policy_set = PolicySet.objects.create(zone=zone, name=new_id(), created_by="tests")
+    version = PolicySetVersion.objects.create(
+        policy_set=policy_set,
+        version=1,
+        manifest_sha256="",
+        schema_version="2026-05-20",
+        created_by="tests",
+        data={
+            "app_ids": {**before.get("app_ids", {}), owner.id: owner.id},
+            "grants": {
+                **before.get("grants", {}),
+                identifier: {"application": owner.id, "roles": {}},
+            },
+        },
+    )
+    PolicyActivation.objects.update_or_create(
+        zone=zone,
+        defaults={
+            "policy_set": policy_set,
+            "active_version": version,
+            "revision": row.revision + 1 if row else 1,
+            "activated_by": "tests",
+            "outbox_id": new_id(),
+        },
+    )
 
 
 def form_of(client: Client, resource: str, /, **changes: Any) -> bytes:

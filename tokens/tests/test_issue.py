@@ -36,6 +36,7 @@ from tokens.tests.factories import (
     Client,
     digest_of,
     make_client,
+    make_granted,
     make_resource,
     make_session,
     request_of,
@@ -164,7 +165,7 @@ def test_the_ledger_ties_the_token_to_its_decision(
 def test_what_cannot_be_granted_is_left_out_and_explained(
     zone: Zone, client: Client, resource: str
 ) -> None:
-    foreign = make_resource(zone, make_client(zone))
+    foreign = make_granted(zone, make_client(zone))
     answer = issue(client, resource, resource=[foreign, resource, "resource://none"])
     assert answer.target_resources == (resource,)
     assert claims_in(answer)["target"] == [resource]
@@ -194,7 +195,7 @@ def test_what_cannot_be_granted_is_left_out_and_explained(
 def test_a_request_nothing_is_granted_of_is_denied_and_explained(
     zone: Zone, client: Client, changes: dict[str, Any], status: str, reason: str
 ) -> None:
-    resource = make_resource(zone, client, LIFECYCLE, "read")
+    resource = make_granted(zone, client, LIFECYCLE, "read")
     with pytest.raises(ExchangeDenied):
         issue(client, resource, **changes)
     event, summary = ledger(zone)
@@ -261,21 +262,22 @@ def test_an_archived_resource_is_not_there(
 def test_a_resource_of_another_zone_is_not_there(actor: Actor, client: Client) -> None:
     other = Zone.objects.create(name="other", slug=new_id())
     services.create_first_key(other, actor=actor)
-    foreign = make_resource(other, make_client(other))
+    foreign = make_granted(other, make_client(other))
     with pytest.raises(ExchangeDenied):
         issue(client, foreign)
 
 
-def test_a_resource_nobody_fronts_is_granted_to_nobody(
-    zone: Zone, client: Client
+def test_fronting_a_resource_is_no_grant(
+    zone: Zone, client: Client, resource: str
 ) -> None:
+    """Only policies give something."""
     with pytest.raises(ExchangeDenied):
-        issue(client, make_resource(zone, None))
+        issue(client, make_resource(zone, client))
 
 
 def test_a_token_too_long_to_present_is_not_issued(zone: Zone, client: Client) -> None:
     resources = [
-        make_resource(zone, client, identifier=f"resource://{new_id()}/{'x' * 300}")
+        make_granted(zone, client, identifier=f"resource://{new_id()}/{'x' * 300}")
         for _ in range(12)
     ]
     with pytest.raises(InvalidTokenRequest):
@@ -373,7 +375,7 @@ def test_a_secret_that_is_replaced_meanwhile_gets_nothing(
 def test_another_spelling_of_a_resource_names_it_too(
     zone: Zone, client: Client
 ) -> None:
-    kept = make_resource(zone, client, identifier=f"https://{new_id()}.example.com")
+    kept = make_granted(zone, client, identifier=f"https://{new_id()}.example.com")
     shouted = kept.replace("https://", "HTTPS://").replace("example", "EXAMPLE")
     for spelling in (kept, f"{kept}/", f"{kept}:443/", shouted):
         assert issue(client, spelling).target_resources == (kept,)
@@ -405,7 +407,7 @@ def test_a_token_does_not_outlive_its_application(zone: Zone) -> None:
         registration_method="dcr",
         expires_at=timezone.now() + timedelta(seconds=100),
     )
-    answer = issue(client, make_resource(zone, client))
+    answer = issue(client, make_granted(zone, client))
     assert 90 <= answer.expires_in <= 100
 
 
@@ -474,7 +476,7 @@ def test_another_client_s_session_is_refused(
 def test_a_trait_gives_a_scope_of_the_coordinator(zone: Zone) -> None:
     scope = "coordinator.spawn_for:other"
     client = make_client(zone, traits=[f"coordinator:scope:{scope}"])
-    resource = make_resource(zone, client)
+    resource = make_granted(zone, client)
     answer = issue(client, resource, scope=f"{LIFECYCLE} {scope}")
     assert answer.scope == f"{LIFECYCLE} {scope}"
     assert bearer.authenticate(answer.access_token).scopes == {LIFECYCLE, scope}
@@ -492,13 +494,13 @@ def test_a_trait_gives_a_scope_of_the_coordinator(zone: Zone) -> None:
 def test_a_trait_gives_no_other_scope_and_none_alone(zone: Zone, scope: str) -> None:
     client = make_client(zone, traits=["coordinator:scope:coordinator.spawn_for:other"])
     with pytest.raises(ExchangeDenied):
-        issue(client, make_resource(zone, client), scope=scope)
+        issue(client, make_granted(zone, client), scope=scope)
 
 
 def test_a_trait_gives_only_scopes_of_the_coordinator(zone: Zone) -> None:
     client = make_client(zone, traits=["coordinator:scope:read"])
     with pytest.raises(ExchangeDenied):
-        issue(client, make_resource(zone, client), scope=f"{LIFECYCLE} read")
+        issue(client, make_granted(zone, client), scope=f"{LIFECYCLE} read")
 
 
 def test_the_key_that_signs_is_read_anew_for_every_token(

@@ -19,7 +19,6 @@ from zones.services.applications import (
     rotate_client_secret,
     verify_client_secret,
 )
-from zones.services.bindings import application_bound_to
 from zones.services.callers import (
     Caller,
     find_caller,
@@ -79,7 +78,6 @@ __all__ = [
     "ProviderFields",
     "ResourceFields",
     "ZoneFields",
-    "application_bound_to",
     "archive_application",
     "archive_expired_applications",
     "archive_provider",
