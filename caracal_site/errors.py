@@ -43,7 +43,7 @@ class CaracalError(Exception):
         extra: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        self.sentence = sentence or inspect.getdoc(type(self)) or self.code
+        self.sentence = sentence or sentence_of(type(self)) or self.code
         self.extra = dict(extra or {})
         self.headers = dict(headers or {})
         super().__init__(self.sentence)
@@ -267,6 +267,11 @@ def render(error: CaracalError, *, request_id: str, accept: str = "") -> Rendere
     return Rendered(error.status, headers, {**body, **error.extra})
 
 
+def sentence_of(kind: type[CaracalError]) -> str:
+    """The sentence of an error: the docstring of its class, on one line."""
+    return " ".join((inspect.getdoc(kind) or "").split())
+
+
 def catalogue() -> list[tuple[str, int, str]]:
     """(code, status, sentence) of every declared error, for the /errors page.
 
@@ -278,5 +283,5 @@ def catalogue() -> list[tuple[str, int, str]]:
         kind = pending.pop()
         pending.extend(kind.__subclasses__())
         if "code" in kind.__dict__:
-            found.add((kind.code, kind.status, inspect.getdoc(kind) or ""))
+            found.add((kind.code, kind.status, sentence_of(kind)))
     return sorted(found)

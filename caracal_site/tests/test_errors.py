@@ -50,7 +50,7 @@ def test_every_declared_error_is_a_code_a_status_and_a_sentence() -> None:
         assert CODE.match(code), code
         assert 400 <= status < 600, code
         assert sentence.strip().endswith("."), code
-        assert "\n\n" not in sentence, code
+        assert "\n" not in sentence, code
 
 
 def test_a_context_outside_any_request_is_a_fresh_one() -> None:
