@@ -32,6 +32,7 @@ from caracal_site.api.errors import (
     ZoneForbidden,
 )
 from caracal_site.api.exports import FORMATS, export
+from caracal_site.api.items import condition
 from caracal_site.api.negotiation import FORMAT, JSONOrPage, form_of
 from caracal_site.api.pagination import (
     Listing,
@@ -201,8 +202,11 @@ class ZoneScopedViewSet(ApiViewSet):
     """A view of what is in one zone, which ``zone_id`` of the route names.
 
     ``self.zone`` is the live zone: an unknown or archived one is 404 everywhere. The
-    platform's own zones are changed by the platform alone.
+    platform's own zones are changed by the platform alone. What deleting an item would
+    end can be asked beforehand.
     """
+
+    previews: ClassVar = frozenset({"destroy"})
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
@@ -217,6 +221,14 @@ class ZoneScopedViewSet(ApiViewSet):
             raise ZoneForbidden
         if self.zone is None:
             raise ZoneNotFound
+
+    def asked(self, zone_id: str) -> dict[str, Any]:
+        """What every change of an item is told besides what to change."""
+        return {
+            "zone_id": zone_id,
+            "actor": self.actor,
+            "if_match": condition(self.request),
+        }
 
 
 @extend_schema(exclude=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.conf import settings
 from django.http.response import HttpResponseBase
@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from caracal_site.api.idempotency import once
-from caracal_site.api.items import condition, item
+from caracal_site.api.items import item
 from caracal_site.api.pagination import Listing
 from caracal_site.api.schema import described
 from caracal_site.api.views import ZoneScopedViewSet
@@ -45,7 +45,6 @@ class GrantsViewSet(ZoneScopedViewSet):
     """Records of what users grant to applications."""
 
     model = "policies.grant"
-    previews: ClassVar = frozenset({"destroy"})
 
     def rows(self) -> GrantQuerySet[Grant]:
         """Tokens of one zone see nothing about the control resource."""
@@ -99,11 +98,7 @@ class GrantsViewSet(ZoneScopedViewSet):
         previews=shapes.GrantPreviewShape,
     )
     def destroy(self, request: Request, zone_id: str, id: str) -> Response:
-        asked: Any = {
-            "zone_id": zone_id,
-            "actor": self.actor,
-            "if_match": condition(request),
-        }
+        asked = self.asked(zone_id)
         if not self.rows().filter(id=id).exists():
             raise errors.GrantNotFound
         if self.is_preview:

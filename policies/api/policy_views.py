@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.http.response import HttpResponseBase
 from rest_framework.request import Request
@@ -24,7 +24,6 @@ class PoliciesViewSet(ZoneScopedViewSet):
     """The data documents of a zone."""
 
     model = "policies.policy"
-    previews: ClassVar = frozenset({"destroy"})
     success_status: ClassVar = {"create": 201, "destroy": 204, "add_version": 201}
 
     def found(self, id: str) -> Policy:
@@ -86,11 +85,7 @@ class PoliciesViewSet(ZoneScopedViewSet):
         previews=shapes.NothingEndsShape,
     )
     def destroy(self, request: Request, zone_id: str, id: str) -> Response:
-        asked: Any = {
-            "zone_id": zone_id,
-            "actor": self.actor,
-            "if_match": condition(request),
-        }
+        asked = self.asked(zone_id)
         if self.is_preview:
             services.preview_policy_archive(id, **asked)
             return Response(shapes.nothing_ends(id))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 from urllib.parse import quote, urlencode
 
 from django.http.response import HttpResponseBase
@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from caracal_site.api.idempotency import once
-from caracal_site.api.items import condition, item
+from caracal_site.api.items import item
 from caracal_site.api.pagination import plain_query
 from caracal_site.api.schema import described
 from caracal_site.api.views import ZoneScopedViewSet
@@ -32,7 +32,6 @@ class PolicySetsViewSet(ZoneScopedViewSet):
     """Bundles of policies; one of a zone's is in force."""
 
     model = "policies.policyset"
-    previews: ClassVar = frozenset({"destroy"})
     reads_with_post: ClassVar = frozenset({"simulate", "compare", "test"})
     success_status: ClassVar = {
         **ZoneScopedViewSet.success_status,
@@ -97,11 +96,7 @@ class PolicySetsViewSet(ZoneScopedViewSet):
         previews=shapes.NothingEndsShape,
     )
     def destroy(self, request: Request, zone_id: str, id: str) -> Response:
-        asked: Any = {
-            "zone_id": zone_id,
-            "actor": self.actor,
-            "if_match": condition(request),
-        }
+        asked = self.asked(zone_id)
         if self.is_preview:
             services.preview_policy_set_archive(id, **asked)
             return Response(shapes.nothing_ends(id))

@@ -55,7 +55,6 @@ class ZoneViewSet(ZoneScopedViewSet):
     """One zone."""
 
     model = "zones.zone"
-    previews: ClassVar = frozenset({"destroy"})
     invalid_body = errors.InvalidZone
 
     @described("Get a zone", answer=shapes.ZoneShape, refusals=(400, 404), tagged=True)

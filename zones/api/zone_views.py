@@ -13,7 +13,7 @@ from rest_framework.serializers import Serializer
 
 from caracal_site import rates
 from caracal_site.api.idempotency import once
-from caracal_site.api.items import condition, item
+from caracal_site.api.items import item
 from caracal_site.api.pagination import Listing
 from caracal_site.api.schema import described
 from caracal_site.api.views import ZoneScopedViewSet
@@ -27,21 +27,7 @@ BY_REQUEST = "deleted through the Management API"
 ROTATED_BY_REQUEST = "rotated through the Management API"
 
 
-class InZoneViewSet(ZoneScopedViewSet):
-    """A view of one kind of what lives in a zone."""
-
-    previews: ClassVar = frozenset({"destroy"})
-
-    def asked(self, zone_id: str) -> dict[str, Any]:
-        """What every change of an item is told besides what to change."""
-        return {
-            "zone_id": zone_id,
-            "actor": self.actor,
-            "if_match": condition(self.request),
-        }
-
-
-class ApplicationsViewSet(InZoneViewSet):
+class ApplicationsViewSet(ZoneScopedViewSet):
     """Client identities with a secret."""
 
     model = "zones.application"
@@ -199,7 +185,7 @@ class ApplicationsViewSet(InZoneViewSet):
         return Response(shapes.used_by(found))
 
 
-class ProvidersViewSet(InZoneViewSet):
+class ProvidersViewSet(ZoneScopedViewSet):
     """Where the credentials for upstreams come from."""
 
     model = "zones.provider"
@@ -294,7 +280,7 @@ class ProvidersViewSet(InZoneViewSet):
         return Response(asdict(tested))
 
 
-class ResourcesViewSet(InZoneViewSet):
+class ResourcesViewSet(ZoneScopedViewSet):
     """What agents are given authority over."""
 
     model = "zones.resource"
