@@ -16,7 +16,7 @@ from caracal_site.testing.client import Coordinator
 from caracal_site.testing.world import READ, World, made, refusal
 from tokens import bearer
 from tokens.models import Session
-from tokens.tests.factories import LIFECYCLE, form_of, make_resource
+from tokens.tests.factories import LIFECYCLE, form_of, make_granted
 
 PYTHON = {
     "accept": "*/*",
@@ -36,7 +36,7 @@ UNESCAPED = re.compile(r"[A-Za-z0-9_.:-]{1,128}\Z")
 
 def issued(world: World, **changes: Any) -> httpx.Response:
     """The token request of the clients; their library writes the form."""
-    resource = make_resource(world.zone, world.application)
+    resource = make_granted(world.zone, world.application)
     body = form_of(world.application, resource, **changes)
     kind = {"content-type": "application/x-www-form-urlencoded", **PYTHON}
     return world.coordinator.post("/oauth/2/token", content=body, headers=kind)

@@ -18,8 +18,7 @@ from policies.grants import services
 from policies.grants.models import Grant, ProviderGrant
 from policies.tests.granting import account, grant_body, make_connectable
 from tokens.services.issue import issue_session_token
-from tokens.tests.factories import make_client, request_of
-from tokens.tests.factories import make_resource as make_owned
+from tokens.tests.factories import make_client, make_granted, request_of
 from zones import services as zones
 from zones.models import Application, Resource, Zone
 from zones.tests.factories import (
@@ -331,7 +330,7 @@ def test_an_account_ends_with_its_provider(api: Api, zone: Zone) -> None:
 def test_a_grant_is_a_record_and_decides_nothing(api: Api, zone: Zone) -> None:
     """W26: tokens are issued by policies alone, with a grant or without."""
     client = make_client(zone)
-    identifier = make_owned(zone, client, "agent:lifecycle", "read")
+    identifier = make_granted(zone, client, "agent:lifecycle", "read")
     resource = Resource.objects.get(zone=zone, identifier=identifier)
 
     def may_begin() -> tuple[str, ...]:
