@@ -71,7 +71,9 @@ class ActivateVersion(Gesture):
     form_class = ActivationForm
 
     def offered_for(self, row: PolicySetVersion) -> bool:
-        return row.policy_set.archived_at is None
+        if row.policy_set.archived_at is not None:
+            return False
+        return not PolicyActivation.objects.filter(active_version=row).exists()
 
     def preview(self, rows: Sequence[PolicySetVersion]) -> ActivationImpact:
         version = rows[0]

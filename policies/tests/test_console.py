@@ -238,6 +238,24 @@ def test_where_it_has_arrived_is_shown_process_by_process(
     assert "Every process that decides has it." in shown
 
 
+def test_a_zone_tells_what_is_in_force_in_it(console: Client, zone: Zone) -> None:
+    page = asking.change(zone)
+    assert "none: nothing is allowed" in asking.text(console.get(page))
+    version = make_version(zone)
+    activate(version)
+    shown = asking.text(console.get(page))
+    assert version.policy_set.name in shown
+    assert "nothing is allowed" not in shown
+
+
+def test_what_is_in_force_is_not_offered_to_be_activated(
+    console: Client, scene: Scene
+) -> None:
+    for version, offered in ((scene.letting, False), (scene.stopping, True)):
+        shown = asking.text(console.get(asking.change(version)))
+        assert (asking.gesture(version, "activate") in shown) == offered
+
+
 def test_a_set_is_taken_out_of_force_and_archived(
     console: Client, scene: Scene
 ) -> None:

@@ -20,7 +20,7 @@ from caracal_site.console.filters import StateFilter
 from caracal_site.console.forms import ConsoleForm
 from caracal_site.console.gestures import Done, Gesture, Impact
 from caracal_site.console.overview import Figure
-from caracal_site.console.panels import Facts, Links, Panel
+from caracal_site.console.panels import Cell, Facts, Links, Panel
 from delegations.models import DelegationEdge
 from tokens import services as tokens
 from zones import rules, services
@@ -222,6 +222,10 @@ def _contents(zone: Any) -> list[tuple[str, str, str]]:
         ),
         ("providers", f"{providers:,}", _url(zone, "zones_provider")),
         ("resources", f"{zone.resource_count:,}", _url(zone, "zones_resource")),
+        ("policies", "", _url(zone, "policies_policy")),
+        ("policy sets", "", _url(zone, "policies_policyset")),
+        ("grants", "", _url(zone, "policies_grant")),
+        ("connected accounts", "", _url(zone, "policies_providergrant")),
         ("live agents", f"{zone.agent_count:,}", _url(zone, "agents_agentsession")),
         (
             "active delegations",
@@ -235,9 +239,10 @@ def _contents(zone: Any) -> list[tuple[str, str, str]]:
     ]
 
 
-def _glance(seen: dict[str, Any]) -> list[tuple[str, str]]:
+def _glance(seen: dict[str, Any]) -> list[tuple[str, Cell]]:
     applications, decisions = seen["applications"], seen["decisions_24h"]
     return [
+        ("Policies in force", _in_force(seen["policy_sets"]["active_name"])),
         ("Expired applications", f"{applications['expired']:,}"),
         ("Expiring in a week", f"{applications['expiring_soon']:,}"),
         ("Unenforced resources", f"{seen['resources']['unenforced']:,}"),
@@ -245,6 +250,10 @@ def _glance(seen: dict[str, Any]) -> list[tuple[str, str]]:
         ("Allowed in 24 hours", f"{decisions['allowed']:,}"),
         ("Denied in 24 hours", f"{decisions['denied']:,}"),
     ]
+
+
+def _in_force(policy_set: str | None) -> Cell:
+    return policy_set or display.badge("none: nothing is allowed", "warn")
 
 
 @overview.figure(1, permission="zones.view_zone")
