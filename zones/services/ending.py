@@ -20,7 +20,7 @@ from policies.grants import ending as grants
 from tokens import services as tokens
 from zones.models import AdminToken, Application, Provider, Resource, ZoneUsage
 from zones.querysets import AdminTokenQuerySet, InZoneQuerySet
-from zones.services import bindings
+from zones.services import bindings, provider_secrets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,4 +160,6 @@ def _standing(zone_id: str) -> dict[str, InZoneQuerySet[Any] | AdminTokenQuerySe
 def _end_all(rows: InZoneQuerySet[Any] | AdminTokenQuerySet[Any]) -> int:
     if rows.model is AdminToken:
         return rows.update(revoked_at=Now())
+    if rows.model is Provider:
+        rows.update(**provider_secrets.NONE)
     return rows.update(archived_at=Now(), updated_at=Now())

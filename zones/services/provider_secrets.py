@@ -11,13 +11,16 @@ from django.db.models.functions import Now
 from caracal_site import sealing
 from zones.models import Provider
 
+# What is left of the secrets of a provider that has none.
+NONE: Mapping[str, Any] = {"sealed_secrets": None, "secret_config_keys": []}
+
 
 def sealed_columns(
     provider_id: str, zone_id: str, secrets: Mapping[str, str]
 ) -> dict[str, Any]:
     """The columns of a provider that keeps ``secrets``, all of them and no others."""
     if not secrets:
-        return {"sealed_secrets": None, "secret_config_keys": []}
+        return dict(NONE)
     plain = orjson.dumps(dict(secrets))
     return {
         "sealed_secrets": sealing.seal(plain, _identity(zone_id, provider_id)),

@@ -22,7 +22,7 @@ from policies.grants.ending import EndedGrants
 from zones import errors, events, rules
 from zones.models import Provider, ProviderKind, Resource
 from zones.provider_config import Configuration, configuration, public_fields
-from zones.services import naming
+from zones.services import naming, provider_secrets
 from zones.services.ending import Ended
 from zones.services.holding import hold_zone
 from zones.services.provider_secrets import replaced_columns
@@ -171,12 +171,14 @@ def archive_provider(
     reason: str,
     if_match: Precondition = UNCONDITIONAL,
 ) -> Ended:
-    """Ends a provider no live resource uses, with the accounts connected at it. Raises
-    ProviderNotFound, PreconditionFailed or ProviderInUse."""
+    """Ends a provider no live resource uses, with the accounts connected at it, and
+    erases its secrets. Raises ProviderNotFound, PreconditionFailed or ProviderInUse."""
     hold_zone(zone_id, actor=actor)
     provider = _lock(provider_id, zone_id, ending=True)
     _judge_end(provider, if_match)
-    Provider.objects.filter(id=provider_id).update(archived_at=Now(), updated_at=Now())
+    Provider.objects.filter(id=provider_id).update(
+        **provider_secrets.NONE, archived_at=Now(), updated_at=Now()
+    )
     ended = _ended(grants.end_of_provider(zone_id, provider_id, reason))
     headline = events.ProviderArchived(
         zone_id=zone_id,

@@ -129,6 +129,18 @@ def test_a_sealed_secret_opens_in_its_own_row_only(api: Api, zone: Zone) -> None
         opened(moved)
 
 
+@pytest.mark.parametrize("whole", [False, True], ids=["provider", "zone"])
+def test_an_archived_provider_has_no_secret_any_more(
+    api: Api, zone: Zone, whole: bool
+) -> None:
+    made = make(api, zone, "api_key", key())
+    path = f"/v1/zones/{zone.id}" + ("" if whole else f"/providers/{made['id']}")
+    assert api.delete(path).status_code == 204
+    row = Provider.objects.get(id=made["id"])
+    assert row.archived_at is not None
+    assert (row.sealed_secrets, row.secret_config_keys) == (None, [])
+
+
 def test_a_secret_survives_the_replacement_of_the_key(
     api: Api, zone: Zone, settings: Any
 ) -> None:
