@@ -10,10 +10,10 @@ from msgspec import UNSET, Meta, UnsetType
 
 from agents import queries, services
 from agents.queries import AgentsQuery
+from agents.registry.shapes import Health, Service
 from caracal_site.coordinator.answers import answer, nothing
 from caracal_site.coordinator.bodies import or_none
-from caracal_site.coordinator.keyed import once
-from caracal_site.coordinator.listing import PageQuery
+from caracal_site.coordinator.keyed import Otherwise, once
 from caracal_site.coordinator.routes import Call, Route
 from caracal_site.coordinator.threads import in_db
 
@@ -47,6 +47,37 @@ class TerminateQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Why the agent ends."""
 
     reason: Reason = "requested"
+
+
+class HeartbeatBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A sign of life. With ``generation``, the number an earlier heartbeat answered,
+    only if that lease still holds. The rest is about the service record
+    ``service_id``; a member of ``metadata`` that is null is dropped there."""
+
+    generation: Annotated[int, Meta(ge=1, le=2**31 - 1)] | UnsetType = UNSET
+    service_id: Id | UnsetType = UNSET
+    status: Health = "healthy"
+    active_invocations: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
+    metadata: dict[str, Any] = {}
+
+
+class LeasedAgent(msgspec.Struct):
+    """What a heartbeat did to the agent. A task has no lease."""
+
+    id: str
+    zone_id: str
+    application_id: str
+    status: Literal["active", "suspended"]
+    generation: int | None
+    last_active_at: str
+    last_heartbeat_at: str
+    heartbeat_deadline_at: str | None
+
+
+class Heartbeat(msgspec.Struct):
+    agent: LeasedAgent
+    service: Service | None
+    active_invocations: int
 
 
 class Agent(msgspec.Struct):
@@ -172,6 +203,28 @@ async def resume(call: Call) -> HttpResponse:
     return answer({"resumed": changed})
 
 
+async def heartbeat(call: Call) -> HttpResponse:
+    body: HeartbeatBody = call.body
+    report = services.Report(
+        generation=or_none(body.generation),
+        service_id=or_none(body.service_id),
+        status=body.status,
+        active_invocations=body.active_invocations,
+        metadata=body.metadata,
+    )
+
+    def perform() -> Otherwise:
+        answered = services.heartbeat(
+            call.actor,
+            zone_id=call.zone_id,
+            agent_id=call.params["id"],
+            report=report,
+        )
+        return Otherwise(200, answered)
+
+    return await once(call, perform)
+
+
 async def terminate(call: Call) -> HttpResponse:
     await in_db(
         services.terminate_agent,
@@ -181,22 +234,6 @@ async def terminate(call: Call) -> HttpResponse:
         reason=call.query.reason,
     )
     return nothing()
-
-
-async def list_services(call: Call) -> HttpResponse:
-    return answer(
-        await in_db(
-            queries.list_services, call.actor, zone_id=call.zone_id, query=call.query
-        )
-    )
-
-
-async def list_invocations(call: Call) -> HttpResponse:
-    return answer(
-        await in_db(
-            queries.list_invocations, call.actor, zone_id=call.zone_id, query=call.query
-        )
-    )
 
 
 AGENTS = "/zones/{zone_id}/agents"
@@ -284,6 +321,25 @@ routes = [
         tags=("agents",),
     ),
     Route(
+        "POST",
+        AGENTS + "/{id}/heartbeat",
+        "agents:agent-heartbeat",
+        heartbeat,
+        "Renew an agent's lease, and report on its service.",
+        body=HeartbeatBody,
+        answer=Heartbeat,
+        errors=(
+            "agent_not_found",
+            "application_ownership_required",
+            "outside_agent_subtree",
+            "agent_not_live",
+            "agent_lease_expired",
+            "agent_lease_superseded",
+            "agent_service_not_found",
+        ),
+        tags=("agents",),
+    ),
+    Route(
         "PATCH",
         AGENTS + "/{id}/suspend",
         "agents:agent-suspend",
@@ -315,25 +371,5 @@ routes = [
             "agent_not_found_or_not_suspended",
         ),
         tags=("agents",),
-    ),
-    Route(
-        "GET",
-        "/zones/{zone_id}/agent-services",
-        "agents:service-list",
-        list_services,
-        "List agent services, newest first.",
-        query=PageQuery,
-        operator=True,
-        tags=("services",),
-    ),
-    Route(
-        "GET",
-        "/zones/{zone_id}/invocations",
-        "agents:invocation-list",
-        list_invocations,
-        "List invocations, newest first.",
-        query=PageQuery,
-        operator=True,
-        tags=("invocations",),
     ),
 ]

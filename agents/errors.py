@@ -160,3 +160,31 @@ class AncestorNotActive(CaracalError):
 
     code = "agent_ancestor_not_active"
     status = 409
+
+
+class AgentNotLive(CaracalError):
+    """The agent has ended, or its time is over."""
+
+    code = "agent_not_live"
+    status = 409
+
+
+class LeaseExpired(CaracalError):
+    """The lease ran out, so the service was suspended; its next heartbeat resumes it."""
+
+    code = "agent_lease_expired"
+    status = 409
+
+
+class LeaseSuperseded(CaracalError):
+    """The service holds a later lease than this generation: somebody else runs it."""
+
+    code = "agent_lease_superseded"
+    status = 409
+
+
+class ServiceNotFound(CaracalError):
+    """There is no such agent service in this zone, or it is deregistered."""
+
+    code = "agent_service_not_found"
+    status = 404

@@ -5,10 +5,14 @@ from __future__ import annotations
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Q
 from django.db.models.functions import Now
 
-from agents.querysets import AgentSessionQuerySet
+from agents.querysets import (
+    AgentServiceQuerySet,
+    AgentSessionQuerySet,
+    InvocationQuerySet,
+)
 from caracal_site.ids import IdField, PrimaryIdField
 
 
@@ -128,6 +132,12 @@ class AgentSession(models.Model):
                 name="agent_sessions_labels",
                 condition=~Q(labels=[]),
             ),
+            # Of no column that a heartbeat changes, so that it is written in place.
+            models.Index(
+                fields=["zone", "id"],
+                condition=Q(lifecycle="service", terminated_at=None),
+                name="agent_sessions_leased",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -171,7 +181,10 @@ class ServiceHealth(models.TextChoices):
 class AgentService(models.Model):
     """A callable endpoint of an application.
 
-    Invariant: an endpoint is registered once per application.
+    Invariants: an endpoint is registered once per application at a time;
+    ``deregistered_at`` is final, and what is registered after it is another service.
+    ``health`` holds until ``lease_expires_at``: past it nothing was heard from the
+    service, and it counts as unhealthy whether or not that was written down already.
     """
 
     id = PrimaryIdField()
@@ -189,10 +202,16 @@ class AgentService(models.Model):
     health = models.TextField(
         choices=ServiceHealth.choices, default=ServiceHealth.STARTING
     )
+    active_invocations = models.IntegerField(default=0, db_default=0)
     metadata_json = models.JSONField(default=dict)
     last_heartbeat_at = models.DateTimeField(null=True)
+    lease_expires_at = models.DateTimeField(db_default=Now())
+    deregistered_at = models.DateTimeField(null=True)
+    deregistration_reason = models.TextField(null=True)
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(db_default=Now())
+
+    objects = AgentServiceQuerySet.as_manager()
 
     class Meta:
         db_table = "agent_services"
@@ -200,6 +219,7 @@ class AgentService(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["zone", "application", "endpoint_url"],
+                condition=Q(deregistered_at=None),
                 name="agent_services_endpoint_key",
             ),
         ]
@@ -221,58 +241,119 @@ class InvocationStatus(models.TextChoices):
 
 
 class Invocation(models.Model):
-    """A call of a service's method, from one agent session to another."""
+    """A call of a service's method, from one agent session to another.
+
+    Invariants: ``status`` moves as ``agents/invocations/machine.py`` says and not
+    otherwise; ``transition`` grows with every move and makes event keys unique;
+    ``attempts`` is the number of the attempt that runs or ran last, and what a worker
+    shows to be the one. A call is open while ``due_at`` is set, the time at which the
+    platform moves it on. A key names one call of its caller (``application``). Zones,
+    services, sessions and applications are never deleted: no database constraint.
+    """
 
     id = PrimaryIdField()
-    zone = models.ForeignKey("zones.Zone", models.PROTECT, related_name="invocations")
+    zone = models.ForeignKey(
+        "zones.Zone",
+        models.PROTECT,
+        related_name="invocations",
+        db_constraint=False,
+        db_index=False,
+    )
+    application = models.ForeignKey(
+        "zones.Application",
+        models.PROTECT,
+        related_name="invocations",
+        db_constraint=False,
+        db_index=False,
+    )
     service = models.ForeignKey(
-        AgentService, models.PROTECT, related_name="invocations"
+        AgentService,
+        models.PROTECT,
+        related_name="invocations",
+        db_constraint=False,
+        db_index=False,
     )
     source_session = models.ForeignKey(
-        AgentSession, models.PROTECT, null=True, related_name="outgoing_invocations"
+        AgentSession,
+        models.PROTECT,
+        null=True,
+        related_name="outgoing_invocations",
+        db_constraint=False,
+        db_index=False,
     )
     target_session = models.ForeignKey(
-        AgentSession, models.PROTECT, null=True, related_name="incoming_invocations"
+        AgentSession,
+        models.PROTECT,
+        null=True,
+        related_name="incoming_invocations",
+        db_constraint=False,
+        db_index=False,
     )
     idempotency_key = models.TextField()
+    fingerprint = models.TextField(default="", db_default="")
     method = models.TextField()
     params_json = models.JSONField(default=dict)
     metadata_json = models.JSONField(default=dict)
     status = models.TextField(
         choices=InvocationStatus.choices, default=InvocationStatus.PENDING
     )
-    attempts = models.IntegerField(default=0)
+    transition = models.IntegerField(default=0, db_default=0)
+    attempts = models.IntegerField(default=0, db_default=0)
     max_attempts = models.IntegerField(default=3)
     timeout_ms = models.IntegerField(default=30_000)
     retry_policy_json = models.JSONField(default=dict)
     error_json = models.JSONField(null=True)
+    due_at = models.DateTimeField(null=True)
     deadline_at = models.DateTimeField(null=True)
+    not_before_at = models.DateTimeField(null=True)
     cancel_requested_at = models.DateTimeField(null=True)
     started_at = models.DateTimeField(null=True)
     completed_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(db_default=Now())
 
+    objects = InvocationQuerySet.as_manager()
+
     class Meta:
         db_table = "agent_invocations"
         ordering = ("-id",)
         constraints = [
             models.UniqueConstraint(
-                fields=["zone", "service", "idempotency_key"],
+                fields=["service", "application", "idempotency_key"],
                 name="agent_invocations_idempotency_key",
             ),
+            # Which makes the eight statuses the only ones, too.
             models.CheckConstraint(
-                condition=Q(status__in=InvocationStatus.values),
-                name="agent_invocations_status_known",
+                condition=Q(
+                    status__in=["pending", "running", "cancel_requested"],
+                    due_at__isnull=False,
+                )
+                | Q(
+                    status__in=["succeeded", "failed", "canceled", "timed_out", "dead"],
+                    due_at=None,
+                ),
+                name="agent_invocations_open_is_due",
             ),
         ]
         indexes = [
             models.Index(fields=["zone", "-id"], name="agent_invocations_listing"),
             models.Index(
-                F("zone"),
-                F("id").desc(),
-                condition=Q(status__in=["pending", "running", "cancel_requested"]),
-                name="agent_invocations_open",
+                fields=["due_at"],
+                condition=Q(due_at__isnull=False),
+                name="agent_invocations_due",
+            ),
+            models.Index(
+                fields=["service", "-id"], name="agent_invocations_by_service"
+            ),
+            models.Index(
+                fields=["source_session", "due_at"],
+                condition=Q(source_session__isnull=False),
+                name="agent_invocations_by_source",
+            ),
+            models.Index(
+                fields=["target_session", "due_at"],
+                condition=Q(target_session__isnull=False),
+                name="agent_invocations_by_target",
             ),
         ]
 

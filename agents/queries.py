@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
@@ -76,34 +76,6 @@ def _answered(actor: Actor, question: Question, query: AgentsQuery) -> bytes:
     question.parameters["sees_all"] = actor.sees_whole_zone
     if not actor.sees_whole_zone:
         question.conditions.append(statements.load("agents/visible"))
-    return page(
-        actor,
-        question,
-        query,
-        refuse_dead=refuse_dead_caller,
-        caller=caller_parameters(actor),
-    )
-
-
-def list_services(actor: Actor, *, zone_id: str, query: PageQuery) -> bytes:
-    """A page of the zone's agent services; an application sees its own."""
-    return _own_rows(actor, "agents/services", zone_id, "agent-services", query)
-
-
-def list_invocations(actor: Actor, *, zone_id: str, query: PageQuery) -> bytes:
-    """A page of the zone's invocations; an application sees those of its services
-    and of its agents."""
-    return _own_rows(actor, "agents/invocations", zone_id, "invocations", query)
-
-
-def _own_rows(
-    actor: Actor, statement: str, zone_id: str, listing: str, query: Any
-) -> bytes:
-    question = Question(
-        statement,
-        f"{zone_id}/{listing}",
-        {"zone_id": zone_id, "sees_all": actor.sees_whole_zone},
-    )
     return page(
         actor,
         question,

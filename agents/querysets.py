@@ -35,3 +35,32 @@ class AgentSessionQuerySet(models.QuerySet):
     def overdue(self) -> Self:
         """Past the time they were given."""
         return self.filter(expires_at__lte=Now())
+
+    def leased(self) -> Self:
+        """Live services, which have a lease to keep."""
+        return self.filter(lifecycle="service", terminated_at=None)
+
+
+class AgentServiceQuerySet(models.QuerySet):
+    def in_zone(self, zone_id: str) -> Self:
+        return self.filter(zone_id=zone_id)
+
+    def registered(self) -> Self:
+        return self.filter(deregistered_at=None)
+
+    def unheard_of(self) -> Self:
+        """Registered, past their lease, and not known to be unhealthy yet."""
+        lapsed = self.registered().filter(lease_expires_at__lte=Now())
+        return lapsed.exclude(health="unhealthy")
+
+
+class InvocationQuerySet(models.QuerySet):
+    def in_zone(self, zone_id: str) -> Self:
+        return self.filter(zone_id=zone_id)
+
+    def open(self) -> Self:
+        return self.filter(due_at__isnull=False)
+
+    def due(self) -> Self:
+        """Open, and to be moved on by the platform."""
+        return self.filter(due_at__lte=Now())

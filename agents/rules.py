@@ -12,6 +12,7 @@ from caracal_site.errors import CaracalError
 
 SPAWN_UNDER = "coordinator.spawn_under:"
 DEFAULT_TASK_TTL_SECONDS = 3600
+LEASE_LOST = "service_heartbeat_lost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,3 +112,30 @@ def shared_out(cap: int, lives: Sequence[int], wanted: int) -> list[int] | None:
     for place, slot in enumerate(order):
         quotas[slot] += share + (1 if place < rest else 0)
     return quotas
+
+
+def heartbeat_refusal(
+    facts: Mapping[str, Any], *, generation: int | None, names_service: bool
+) -> CaracalError | None:
+    """Why this agent's heartbeat does not count (5.3); else None. ``generation`` is the
+    lease it believes to hold: another means that somebody else took it over."""
+    if facts["status"] not in ("active", "suspended") or facts["is_over"]:
+        return errors.AgentNotLive()
+    if facts["is_service"] and generation not in (None, facts["generation"]):
+        return errors.LeaseSuperseded()
+    if facts["status"] == "active" and facts["is_lapsed"]:
+        return errors.LeaseExpired()
+    if names_service and not facts["has_service"]:
+        return errors.ServiceNotFound()
+    return None
+
+
+def wakes(facts: Mapping[str, Any]) -> bool:
+    """Whether a heartbeat makes the agent go on: it rests because a lease ran out, and
+    nothing above it rests (D13)."""
+    return (
+        facts["status"] == "suspended"
+        and facts["suspend_reason"] == LEASE_LOST
+        and facts["is_service"]
+        and facts["has_parent_active"]
+    )

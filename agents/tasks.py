@@ -6,6 +6,8 @@ from celery import shared_task
 from django.conf import settings
 
 from agents import services
+from agents.invocations import services as invocations
+from agents.registry import services as registry
 from caracal_site.jobs import Outcome, job
 
 
@@ -21,3 +23,31 @@ def expire_agents() -> Outcome:
 def end_stranded_agents() -> Outcome:
     """Ends agents whose zone, application or authority session ended without them."""
     return services.end_stranded_agents(settings.SWEEPER_BATCH_SIZE)
+
+
+@shared_task
+@job("suspend-agent-services")
+def suspend_agent_services() -> Outcome:
+    """Suspends services whose lease ran out."""
+    return services.suspend_lapsed_services(settings.SWEEPER_BATCH_SIZE)
+
+
+@shared_task
+@job("end-unseen-services")
+def end_unseen_services() -> Outcome:
+    """Ends services that were not heard from for long."""
+    return services.end_unseen_services(settings.SWEEPER_BATCH_SIZE)
+
+
+@shared_task
+@job("age-services")
+def age_services() -> int:
+    """Writes down that service records past their lease are unhealthy."""
+    return registry.age_services()
+
+
+@shared_task
+@job("time-out-invocations")
+def time_out_invocations() -> int:
+    """Moves on invocations whose time is over."""
+    return invocations.time_out_invocations(settings.SWEEPER_BATCH_SIZE)

@@ -41,6 +41,22 @@ app.conf.beat_schedule = {
         "task": "agents.tasks.end_stranded_agents",
         "schedule": _seconds(settings.STRANDED_SWEEP_INTERVAL_MS),
     },
+    "suspend-agent-services": {
+        "task": "agents.tasks.suspend_agent_services",
+        "schedule": _seconds(settings.SERVICE_LEASE_SWEEP_INTERVAL_MS),
+    },
+    "end-unseen-services": {
+        "task": "agents.tasks.end_unseen_services",
+        "schedule": _seconds(settings.SERVICE_LEASE_SWEEP_INTERVAL_MS),
+    },
+    "age-services": {
+        "task": "agents.tasks.age_services",
+        "schedule": _seconds(settings.SERVICE_LEASE_SWEEP_INTERVAL_MS),
+    },
+    "time-out-invocations": {
+        "task": "agents.tasks.time_out_invocations",
+        "schedule": _seconds(settings.DEADLINE_SWEEP_INTERVAL_MS),
+    },
     "expire-edges": {
         "task": "delegations.tasks.expire_edges",
         "schedule": _seconds(settings.TTL_SWEEP_INTERVAL_MS),

@@ -329,6 +329,19 @@ MAX_AGENTS_PER_APP = env.int("MAX_AGENTS_PER_APP", default=10_000)
 MAX_CHILDREN = env.int("MAX_CHILDREN", default=100)
 MAX_DEPTH = env.int("MAX_DEPTH", default=10)
 SERVICE_AGENT_LEASE_SECONDS = env.int("SERVICE_AGENT_LEASE_SECONDS", default=120)
+# After so long without a heartbeat a service agent is ended.
+SERVICE_UNSEEN_SECONDS = env.int("SERVICE_UNSEEN_SECONDS", default=86_400)
+SERVICE_LEASE_SWEEP_INTERVAL_MS = env.int(
+    "SERVICE_LEASE_SWEEP_INTERVAL_MS", default=30_000
+)
+# How long a call may wait to be started, and run on after its end was asked for.
+INVOCATION_QUEUE_TIMEOUT_SECONDS = env.int(
+    "INVOCATION_QUEUE_TIMEOUT_SECONDS", default=3_600
+)
+INVOCATION_CANCEL_TIMEOUT_SECONDS = env.int(
+    "INVOCATION_CANCEL_TIMEOUT_SECONDS", default=30
+)
+DEADLINE_SWEEP_INTERVAL_MS = env.int("DEADLINE_SWEEP_INTERVAL_MS", default=5_000)
 TTL_SWEEP_INTERVAL_MS = env.int("TTL_SWEEP_INTERVAL_MS", default=60_000)
 STRANDED_SWEEP_INTERVAL_MS = env.int("STRANDED_SWEEP_INTERVAL_MS", default=5_000)
 SWEEPER_BATCH_SIZE = env.int("SWEEPER_BATCH_SIZE", default=500)

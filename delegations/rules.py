@@ -101,6 +101,17 @@ class Agent(NamedTuple):
     transition: int = 0
 
 
+class Call(NamedTuple):
+    """An open invocation that ends with either of its sessions."""
+
+    id: str
+    source: str | None
+    target: str | None
+    service: str
+    status: str
+    transition: int
+
+
 @dataclass(slots=True)
 class Collapse:
     """What ends: edges and agents in the order they fall, and the agents that were

@@ -9,6 +9,8 @@ from agents.services.ending import (
     preview_termination,
     terminate_agent,
 )
+from agents.services.heartbeats import Report, heartbeat
+from agents.services.leases import end_unseen_services, suspend_lapsed_services
 from agents.services.spawning import SpawnedAgent, SpawnRequest, spawn_agent
 from agents.services.suspension import (
     preview_resumption,
@@ -20,12 +22,15 @@ from agents.services.sweeping import end_stranded_agents, expire_due_agents
 
 __all__ = [
     "Ended",
+    "Report",
     "SpawnRequest",
     "SpawnedAgent",
     "end_agents_of",
     "end_agents_on",
     "end_stranded_agents",
+    "end_unseen_services",
     "expire_due_agents",
+    "heartbeat",
     "preview_end_of",
     "preview_end_on",
     "preview_resumption",
@@ -34,5 +39,6 @@ __all__ = [
     "resume_agent",
     "spawn_agent",
     "suspend_agent",
+    "suspend_lapsed_services",
     "terminate_agent",
 ]

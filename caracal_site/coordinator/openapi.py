@@ -153,7 +153,8 @@ def _responses(route: Route, known: dict[Any, Any]) -> dict[str, Any]:
         media_type = route.extra.get("media_type", "application/json")
         fallback = {"type": "string"} if "media_type" in route.extra else {}
         success["content"] = {media_type: {"schema": known.get(route.answer, fallback)}}
-    return {str(route.status): success, **openapi.refusals(_codes(route))}
+    successes = {str(s): success for s in (route.status, route.also) if s}
+    return {**successes, **openapi.refusals(_codes(route))}
 
 
 def _codes(route: Route) -> Iterator[tuple[str, int]]:

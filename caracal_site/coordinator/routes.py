@@ -51,11 +51,11 @@ class Call:
 class Route:
     """A method on a path. ``operator`` puts it on the operator token's allow-list;
     ``body`` and ``query`` are the structs the request must fit; ``status`` is the
-    answer of a success; ``answer`` documents its JSON. ``limit`` is how many requests
-    a minute one caller may make: of its own, instead of the coordinator's general one,
-    and counted together with all routes of the same ``bucket``. ``limited`` is the
-    refusal past it. ``extra`` is for the API reference alone
-    (``caracal_site.coordinator.openapi``)."""
+    answer of a success, ``also`` another one it may have; ``answer`` documents its
+    JSON. ``limit`` is how many requests a minute one caller may make: of its own,
+    instead of the coordinator's general one, and counted together with all routes of
+    the same ``bucket``. ``limited`` is the refusal past it. ``extra`` is for the API
+    reference alone (``caracal_site.coordinator.openapi``)."""
 
     method: str
     path: str
@@ -68,6 +68,7 @@ class Route:
     body_optional: bool = False
     query: type[msgspec.Struct] = NoQuery
     status: int = 200
+    also: int | None = None
     answer: Any = None
     errors: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()

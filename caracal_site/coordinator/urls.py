@@ -9,6 +9,8 @@ from django.urls import URLPattern, path
 
 from agents.coordinator import routes as agents
 from agents.flat_calls import routes as agent_calls
+from agents.invocations.coordinator import routes as invocations
+from agents.registry.coordinator import routes as registry
 from caracal_site.coordinator import documentation, operations
 from caracal_site.coordinator.endpoint import views_of
 from caracal_site.coordinator.routes import Route
@@ -22,6 +24,8 @@ ROUTES: list[Route] = list(
         documentation.routes,
         agents,
         agent_calls,
+        registry,
+        invocations,
         delegations,
         delegation_calls,
         tokens,

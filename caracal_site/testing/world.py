@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 from django.utils import timezone
 
-from agents.models import AgentSession, Capacity
+from agents.models import AgentService, AgentSession, Capacity, Invocation
+from caracal_site.ids import new_id
 from caracal_site.testing.client import Coordinator
 from caracal_site.testing.soundness import assert_sound
 from caracal_site.times import to_wire
@@ -314,6 +315,60 @@ class World:
 
     def resume(self, agent: dict[str, Any], **given: Any) -> httpx.Response:
         return self.patch(f"/agents/{agent['agent_session_id']}/resume", **given)
+
+    def register(
+        self, endpoint: str = "https://svc.example.com/a", *, by: Client | None = None
+    ) -> dict[str, Any]:
+        """A service of the application."""
+        body = {"application_id": (by or self.application).id, "endpoint_url": endpoint}
+        answer = self.post("/agent-services", body, by=by)
+        assert answer.status_code in (200, 201), answer.text
+        return dict(answer.json())
+
+    def heartbeat(
+        self, agent: dict[str, Any], body: Any = None, **given: Any
+    ) -> httpx.Response:
+        path = f"/agents/{agent['agent_session_id']}/heartbeat"
+        return self.post(path, {} if body is None else body, **given)
+
+    def call_body(self, service: dict[str, Any], **members: Any) -> dict[str, Any]:
+        key = members.pop("idempotency_key", None) or new_id()
+        named = {"service_id": service["id"], "idempotency_key": key}
+        return {**named, "method": "work.do", **members}
+
+    def call(
+        self,
+        service: dict[str, Any],
+        *,
+        by: Client | None = None,
+        grants: tuple[str, ...] = (),
+        **members: Any,
+    ) -> dict[str, Any]:
+        """A new call of the service; ``grants`` are scopes of the token."""
+        body = self.call_body(service, **members)
+        return made(self.post("/invocations", body, by=by, scopes=grants))
+
+    def move(
+        self, verb: str, call: dict[str, Any], body: Any = None, **given: Any
+    ) -> httpx.Response:
+        """``start``, ``cancel`` or ``complete``."""
+        return self.at(self.start_move(verb, call, body, **given))
+
+    def start_move(
+        self, verb: str, call: dict[str, Any], body: Any = None, **given: Any
+    ) -> Future[httpx.Response]:
+        return self.start("PATCH", f"/invocations/{call['id']}/{verb}", body, **given)
+
+    def at(self, request: Future[httpx.Response]) -> httpx.Response:
+        return self.coordinator.at_once(request)[0]
+
+    def invocation(self, call: dict[str, Any]) -> Invocation:
+        """The row of a call as it is now."""
+        return Invocation.objects.get(id=call["id"])
+
+    def service(self, service: dict[str, Any]) -> AgentService:
+        """The row of a service as it is now."""
+        return AgentService.objects.get(id=service["id"])
 
     def _client(self, application_id: str) -> Client:
         if application_id == self.application.id:

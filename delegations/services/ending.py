@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agents.events import AgentTerminated
+from agents.invocations import events as call_events
+from agents.invocations import machine
 from agents.services import capacity
 from audit import record
 from audit.events import Event
@@ -42,6 +44,7 @@ class Fall:
     touched: frozenset[str] = frozenset()
     edge_rows: Mapping[str, rules.Edge] = field(default_factory=dict)
     agent_rows: Mapping[str, rules.Agent] = field(default_factory=dict)
+    invocation_rows: Mapping[str, rules.Call] = field(default_factory=dict)
     epoch: int | None = None
 
     @property
@@ -72,12 +75,13 @@ def foresee(
         agents=tuple(fallen.agents),
         invocations=tuple(
             invocation
-            for invocation, ends in reached.invocations.items()
-            if not gone.isdisjoint(ends)
+            for invocation, call in reached.invocations.items()
+            if not gone.isdisjoint((call.source, call.target))
         ),
         touched=frozenset(fallen.touched),
         edge_rows=reached.edges,
         agent_rows=reached.agents,
+        invocation_rows=reached.invocations,
     )
 
 
@@ -111,6 +115,7 @@ def carry_out(
             "reason": reason,
             "edge_ids": list(fall.edges),
             "invocation_ids": list(fall.invocations),
+            "canceled": machine.target_of(machine.END),
             **_agent_parameters(fall, frozenset(agent_ids), reason, status),
             **evidence.parameters(),
         },
@@ -123,6 +128,7 @@ def carry_out(
         invocations=fall.invocations,
         edge_rows=fall.edge_rows,
         agent_rows=fall.agent_rows,
+        invocation_rows=fall.invocation_rows,
         epoch=int(str(epoch)) if epoch is not None else None,
     )
 
@@ -142,15 +148,18 @@ def _settled(
         parents = {
             parent for agent in gone if (parent := fall.agent_rows[agent].parent)
         }
-        wanted = (fall.touched | gone | (parents - gone) | set(fall.edges)) - held
-        if not wanted:
+        agents = (fall.touched | gone | (parents - gone)) - held
+        edges = set(fall.edges) - held
+        calls = set(fall.invocations) - held
+        if not (agents or edges or calls):
             return fall
-        edges = wanted & set(fall.edges)
-        if wanted - edges:
-            statements.execute("agents/hold", {"ids": list(wanted - edges)})
+        if agents:
+            statements.execute("agents/hold", {"ids": list(agents)})
         if edges:
             statements.execute("delegations/hold_edges", {"ids": list(edges)})
-        held |= wanted
+        if calls:
+            statements.execute("agents/invocations/hold", {"ids": list(calls)})
+        held |= agents | edges | calls
     raise Changed
 
 
@@ -176,6 +185,15 @@ def announcements(fall: Fall, reason: str) -> Iterator[Event]:
             transition=row.transition + 1,
             reason=reason,
             is_announced=agent in announced,
+        )
+    for invocation in fall.invocations:
+        call = fall.invocation_rows[invocation]
+        yield from call_events.told(
+            machine.the(machine.END, call.status),
+            zone_id=fall.zone_id,
+            invocation_id=call.id,
+            service_id=call.service,
+            transition=call.transition + 1,
         )
 
 

@@ -18,14 +18,14 @@ EDGE_COLUMNS = slice(6, 12)
 
 @dataclass(slots=True)
 class Reached:
-    """Live edges, agents and the two ends of open invocations, by id.
+    """Live edges, agents and open invocations, by id.
 
     ``expanded`` are the edges whose targets and lineage are among them.
     """
 
     edges: dict[str, rules.Edge] = field(default_factory=dict)
     agents: dict[str, rules.Agent] = field(default_factory=dict)
-    invocations: dict[str, tuple[str, str]] = field(default_factory=dict)
+    invocations: dict[str, rules.Call] = field(default_factory=dict)
     expanded: set[str] = field(default_factory=set)
 
     def add(self, row: Sequence[Any]) -> tuple[list[str], list[str]]:
@@ -38,8 +38,9 @@ class Reached:
             self.agents[id_] = rules.Agent(id_, parent, application, ancestors, *rest)
         edges = [rules.Edge._make(columns) for columns in _rows(row[EDGE_COLUMNS])]
         self.edges.update((edge.id, edge) for edge in edges)
-        for id_, source, target in orjson.loads(invocations):
-            self.invocations[id_] = (source, target)
+        for columns in orjson.loads(invocations):
+            call = rules.Call._make(columns)
+            self.invocations[call.id] = call
         leaving = [
             edge.id
             for edge in edges

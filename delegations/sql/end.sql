@@ -25,10 +25,10 @@ parents AS (
 ),
 canceled AS (
     UPDATE agent_invocations SET
-        status = 'canceled', completed_at = now(), updated_at = now(),
+        status = %(canceled)s, completed_at = now(), updated_at = now(), due_at = NULL,
+        transition = transition + 1,
         error_json = jsonb_build_object('reason', 'session_ended')
-    WHERE id = ANY (%(invocation_ids)s)
-        AND status IN ('pending', 'running', 'cancel_requested')
+    WHERE id = ANY (%(invocation_ids)s) AND due_at IS NOT NULL
     RETURNING id
 ),
 zone_room AS (

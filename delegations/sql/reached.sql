@@ -4,8 +4,8 @@
 -- ``expanded`` here. An upper bound; the rules decide what of it really falls, which is why
 -- the live edges into every agent come along. The walk goes down trees, so it is linear,
 -- and everything else is a few index scans for all agents together. Indexes: primary keys,
--- delegation_edges_lineage, _outbound, _inbound, agent_sessions_children and those of
--- invocations by session.
+-- delegation_edges_lineage, _outbound, _inbound, agent_sessions_children,
+-- agent_invocations_by_source and _by_target.
 lineage AS (
     SELECT id, target_session_id FROM delegation_edges
     WHERE id = ANY (%(edge_ids)s) AND zone_id = %(zone_id)s AND status = 'active'
@@ -57,12 +57,20 @@ answer AS (
                 AND status IN ('active', 'suspended')
         ) AS children,
         (
-            SELECT coalesce(json_agg(json_build_array(id, source_session_id, target_session_id)
-                ORDER BY id), '[]')::text
-            FROM agent_invocations
-            WHERE status IN ('pending', 'running', 'cancel_requested')
-                AND (source_session_id = ANY ((SELECT ids FROM reached)::text[])
-                    OR target_session_id = ANY ((SELECT ids FROM reached)::text[]))
+            SELECT coalesce(json_agg(json_build_array(
+                id, source_session_id, target_session_id, service_id, status, transition
+            ) ORDER BY id), '[]')::text
+            FROM (
+                SELECT id, source_session_id, target_session_id, service_id, status, transition
+                FROM agent_invocations
+                WHERE source_session_id = ANY ((SELECT ids FROM reached)::text[])
+                    AND due_at IS NOT NULL
+                UNION
+                SELECT id, source_session_id, target_session_id, service_id, status, transition
+                FROM agent_invocations
+                WHERE target_session_id = ANY ((SELECT ids FROM reached)::text[])
+                    AND due_at IS NOT NULL
+            ) AS calls
         ) AS invocations
     FROM agent_columns a, edge_columns e
 )

@@ -5,19 +5,9 @@ WITH
 page AS (
     SELECT a.*, row_number() OVER (ORDER BY a.id DESC) AS place
     FROM agent_invocations a
-    WHERE a.zone_id = %(zone_id)s
-        AND (
-            %(sees_all)s
-            OR EXISTS (
-                SELECT FROM agent_services s
-                WHERE s.id = a.service_id AND s.application_id = %(caller_client)s
-            )
-            OR EXISTS (
-                SELECT FROM agent_sessions s
-                WHERE s.id IN (a.source_session_id, a.target_session_id)
-                    AND s.application_id = %(caller_client)s
-            )
-        ) /* where */
+    WHERE a.zone_id = %(zone_id)s AND
+        -- include: agents/invocations/visible
+        /* where */
     ORDER BY a.id DESC
     LIMIT %(limit)s + 1
 )

@@ -1,0 +1,1 @@
+"""Calls of agent services: who may make and move them, and how they move."""

@@ -1,0 +1,29 @@
+"""The verbs of invocations: the only writers of them, but for the end of a session."""
+
+from agents.invocations.services.closing import (
+    close_of_service,
+    foresee_of_service,
+    time_out_invocations,
+)
+from agents.invocations.services.creating import (
+    CallRequest,
+    Created,
+    create_invocation,
+)
+from agents.invocations.services.moving import (
+    cancel_invocation,
+    complete_invocation,
+    start_invocation,
+)
+
+__all__ = [
+    "CallRequest",
+    "Created",
+    "cancel_invocation",
+    "close_of_service",
+    "complete_invocation",
+    "create_invocation",
+    "foresee_of_service",
+    "start_invocation",
+    "time_out_invocations",
+]

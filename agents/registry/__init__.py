@@ -1,0 +1,1 @@
+"""Agent services: the endpoints that applications register, and how they are."""

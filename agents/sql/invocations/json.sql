@@ -1,0 +1,25 @@
+json_build_object(
+    'id', i.id,
+    'zone_id', i.zone_id,
+    'service_id', i.service_id,
+    'source_session_id', i.source_session_id,
+    'target_session_id', i.target_session_id,
+    'idempotency_key', i.idempotency_key,
+    'method', i.method,
+    'params_json', i.params_json,
+    'metadata_json', i.metadata_json,
+    'status', i.status,
+    'attempts', i.attempts,
+    'max_attempts', i.max_attempts,
+    'timeout_ms', i.timeout_ms,
+    'retry_policy_json', i.retry_policy_json,
+    'error_json', i.error_json,
+    'queue_deadline_at', CASE WHEN i.status = 'pending'
+        THEN to_char(i.due_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') END,
+    'deadline_at', to_char(i.deadline_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+    'not_before_at', to_char(i.not_before_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+    'cancel_requested_at', to_char(i.cancel_requested_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+    'started_at', to_char(i.started_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+    'completed_at', to_char(i.completed_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+    'created_at', to_char(i.created_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+)
