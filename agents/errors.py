@@ -170,7 +170,7 @@ class AgentNotLive(CaracalError):
 
 
 class LeaseExpired(CaracalError):
-    """The lease ran out, so the service was suspended; its next heartbeat resumes it."""
+    """The lease ran out and the service rests now; its next heartbeat resumes it."""
 
     code = "agent_lease_expired"
     status = 409

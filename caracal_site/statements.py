@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import psycopg
@@ -20,13 +20,14 @@ from django.conf import settings
 from django.db import connection
 
 INCLUDE = re.compile(r"^[ \t]*-- include: (\S+)$", re.MULTILINE)
+PLACEHOLDER = re.compile(r"%(?:\((\w+)\)s|%)")
 COMMENT = re.compile(r"^[ \t]*--.*\n", re.MULTILINE)
 
 
 @cache
 def load(name: str) -> str:
     """The text of the statement ``app/name``: includes resolved, comments and
-    indentation dropped (the driver remembers only texts below 4 kB)."""
+    indentation dropped."""
     app, _, file = name.partition("/")
     text = (settings.BASE_DIR / app / "sql" / f"{file}.sql").read_text(encoding="utf-8")
     text = INCLUDE.sub(lambda match: load(match[1]), text)
@@ -75,7 +76,23 @@ def _prepared(
         connection.queries_log.append({"sql": text, "time": "0"})
     connection.validate_no_broken_transaction()
     with connection.wrap_database_errors:
-        # Not Django's cursor, which writes the parameters into the text.
-        cursor = psycopg.Cursor(connection.connection)
-        cursor.execute(text, parameters, prepare=True, binary=binary)
+        # Not Django's cursor, which writes the parameters into the text; nor the
+        # driver's usual one, which takes long texts apart anew each time.
+        query, names = numbered(text)
+        cursor = psycopg.RawCursor(connection.connection)
+        values = [parameters[name] for name in names]
+        cursor.execute(query, values, prepare=True, binary=binary)
     return cursor
+
+
+@lru_cache(maxsize=1024)
+def numbered(text: str) -> tuple[bytes, tuple[str, ...]]:
+    """The statement with ``$1`` for ``%(name)s``, and the names in order."""
+    names: dict[str, int] = {}
+
+    def number(match: re.Match[str]) -> str:
+        if match[1] is None:
+            return "%"
+        return f"${names.setdefault(match[1], len(names) + 1)}"
+
+    return PLACEHOLDER.sub(number, text).encode(), tuple(names)

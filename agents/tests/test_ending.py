@@ -8,10 +8,9 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
-from agents.models import AgentService, AgentSession, Invocation
+from agents.models import AgentSession
 from agents.services import end_agents_of, expire_due_agents
 from caracal_site import actors, context
-from caracal_site.ids import new_id
 from caracal_site.testing.evidence import Events
 from caracal_site.testing.world import ADMIN, World, refusal
 from delegations.models import DelegationEdge
@@ -127,36 +126,31 @@ def test_ending_without_edges_leaves_the_epoch(world: World) -> None:
     assert world.epoch() == before
 
 
-def test_open_invocations_end_with_either_side(world: World) -> None:
+def test_open_invocations_end_with_either_side(world: World, events: Events) -> None:
     a, b = world.spawn(), world.spawn()
-    service = AgentService.objects.create(
-        zone=world.zone, application=world.application.application, endpoint_url="x:"
-    )
-
-    def call(status: str, **ends: str) -> Invocation:
-        return Invocation.objects.create(
-            zone=world.zone, service=service, idempotency_key=new_id(), method="m",
-            status=status, **ends,
-        )  # fmt: skip
-
+    service = world.register()
     of_a = {"source_session_id": a["agent_session_id"]}
     to_a = {"target_session_id": a["agent_session_id"]}
     of_b = {"source_session_id": b["agent_session_id"]}
-    calls = [
-        call("pending", **of_a),
-        call("running", **to_a),
-        call("cancel_requested", **of_a),
-        call("succeeded", **of_a),
-        call("pending", **of_b),
-    ]
+    calls = [world.call(service, **ends) for ends in (of_a, to_a, of_a, of_a, of_b)]
+    for each in calls[1:4]:
+        world.move("start", each)
+    world.move("cancel", calls[2])
+    world.move("complete", calls[3], {"status": "succeeded"})
+    events.take()
     world.terminate(a)
-    for each in calls:
-        each.refresh_from_db()
-    assert [each.status for each in calls] == [
+    rows = [world.invocation(each) for each in calls]
+    assert [row.status for row in rows] == [
         "canceled", "canceled", "canceled", "succeeded", "pending",
     ]  # fmt: skip
-    assert calls[0].completed_at is not None
-    assert calls[0].error_json == {"reason": "session_ended"}
+    assert rows[0].completed_at is not None
+    assert rows[0].error_json == {"reason": "session_ended"}
+    left = events.take()
+    told = left.payloads("caracal.invocations.lifecycle")
+    assert [news["invocation_id"] for news in told] == [row.id for row in rows[:3]]
+    assert {news["event"] for news in told} == {"invocation.canceled"}
+    assert {news["service_id"] for news in told} == {service["id"]}
+    assert left.audit[0].payload_json["invocations"] == 3
 
 
 def test_only_who_may_manage_an_agent_ends_it(world: World) -> None:

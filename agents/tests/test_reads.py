@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from agents.models import AgentService, Invocation
 from caracal_site.actors import Actor
 from caracal_site.ids import new_id
 from caracal_site.testing.world import ADMIN, World, refusal
@@ -128,22 +127,15 @@ def test_a_cursor_continues_its_own_question_only(world: World) -> None:
 
 def test_services_and_invocations_are_seen_by_their_parties(world: World) -> None:
     other, third = world.make_application(), world.make_application()
-    service = AgentService.objects.create(
-        zone=world.zone, application=world.application.application, endpoint_url="x:"
-    )
+    service = world.register()
     caller = world.spawn(by=other)
-    call = Invocation.objects.create(
-        zone=world.zone,
-        service=service,
-        source_session_id=caller["agent_session_id"],
-        idempotency_key="k",
-        method="m",
-    )
-    assert listed(world, "/agent-services") == [service.id]
+    call = world.call(service, by=other, source_session_id=caller["agent_session_id"])
+    seen = [service["id"]]
+    assert listed(world, "/agent-services") == seen
     assert listed(world, "/agent-services", by=other) == []
-    assert listed(world, "/agent-services", by=other, scopes=(ADMIN,)) == [service.id]
+    assert listed(world, "/agent-services", by=other, scopes=(ADMIN,)) == seen
     for by in (None, other):
-        assert listed(world, "/invocations", by=by) == [call.id]
+        assert listed(world, "/invocations", by=by) == [call["id"]]
     assert listed(world, "/invocations", by=third) == []
     item = world.get("/invocations").json()["items"][0]
     assert "params_json" not in item

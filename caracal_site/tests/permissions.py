@@ -200,6 +200,8 @@ API: list[tuple[str, str, ApiGuard]] = [
 
 _AGENTS = "/zones/{zone_id}/agents"
 _EDGES = "/zones/{zone_id}/delegations"
+_SERVICES = "/zones/{zone_id}/agent-services"
+_CALLS = "/zones/{zone_id}/invocations"
 _KEYS = "/internal/zones/{zone_id}"
 
 COORDINATOR: list[tuple[str, str, Guard]] = [
@@ -227,10 +229,14 @@ COORDINATOR: list[tuple[str, str, Guard]] = [
     ("GET", f"{_AGENTS}/{{id}}", Guard.SEEN),
     ("DELETE", f"{_AGENTS}/{{id}}", Guard.SEEN),
     ("GET", f"{_AGENTS}/{{id}}/children", Guard.SEEN),
+    ("POST", f"{_AGENTS}/{{id}}/heartbeat", Guard.SESSION),
     ("PATCH", f"{_AGENTS}/{{id}}/resume", Guard.SEEN),
     ("PATCH", f"{_AGENTS}/{{id}}/suspend", Guard.SEEN),
     ("GET", f"{_AGENTS}/{{session_id}}/effective-authority", Guard.SEEN),
-    ("GET", "/zones/{zone_id}/agent-services", Guard.SEEN),
+    ("GET", _SERVICES, Guard.SEEN),
+    ("POST", _SERVICES, Guard.SESSION),
+    ("GET", f"{_SERVICES}/{{id}}", Guard.SEEN),
+    ("DELETE", f"{_SERVICES}/{{id}}", Guard.SEEN),
     ("POST", _EDGES, Guard.SESSION),
     ("GET", f"{_EDGES}/active", Guard.SEEN),
     ("GET", f"{_EDGES}/inbound/{{session_id}}", Guard.SEEN),
@@ -238,6 +244,11 @@ COORDINATOR: list[tuple[str, str, Guard]] = [
     ("GET", f"{_EDGES}/{{id}}/impact", Guard.SEEN),
     ("PATCH", f"{_EDGES}/{{id}}/revoke", Guard.SEEN),
     ("GET", f"{_EDGES}/{{id}}/traverse", Guard.SEEN),
-    ("GET", "/zones/{zone_id}/invocations", Guard.SEEN),
+    ("GET", _CALLS, Guard.SEEN),
+    ("POST", _CALLS, Guard.SESSION),
+    ("GET", f"{_CALLS}/{{id}}", Guard.SESSION),
+    ("PATCH", f"{_CALLS}/{{id}}/cancel", Guard.SESSION),
+    ("PATCH", f"{_CALLS}/{{id}}/complete", Guard.SESSION),
+    ("PATCH", f"{_CALLS}/{{id}}/start", Guard.SESSION),
     *(("GET", f"/static/{name}", Guard.PUBLIC) for name in FILES),
 ]

@@ -57,10 +57,11 @@ def no_limit(settings: Settings) -> None:
 
 @pytest.fixture
 def known(world: World) -> list[str]:
-    """Ids of what is in the world: an agent, its child, an edge between them."""
+    """Ids of what is in the world: two agents with an edge, a service with a call."""
     parent = world.spawn()
     child = world.spawn(parent)
     edge = world.delegate(parent, child)
+    service = world.register()
     agents = [parent["agent_session_id"], child["agent_session_id"]]
     session = world.session().id
     return [
@@ -68,6 +69,8 @@ def known(world: World) -> list[str]:
         world.resource.id,
         session,
         edge["delegation_edge_id"],
+        service["id"],
+        world.call(service)["id"],
         *agents,
     ]
 

@@ -39,6 +39,13 @@ class Scene:
         )
         self.child = world.spawn(self.narrowed)
         self.lone, self.resting, self.ended = (world.spawn() for _ in range(3))
+        self.calling, self.leased = world.spawn(), world.spawn(lifecycle="service")
+        self.service = world.register()
+        self.pending = world.call(self.service)
+        self.running = world.call(
+            self.service, source_session_id=self.calling["agent_session_id"]
+        )
+        world.move("start", self.running)
         world.suspend(self.resting)
         world.terminate(self.ended)
         # Everybody's room is shared out, and every statement prepared.
@@ -48,6 +55,17 @@ class Scene:
     def get(self, path: str, of: Made | None = None) -> httpx.Response:
         id_ = (of or {}).get("delegation_edge_id") or (of or {}).get("agent_session_id")
         return self.world.get(path.format(id_))
+
+    def register(self, endpoint: str) -> httpx.Response:
+        owner = self.world.application.id
+        body = {"application_id": owner, "endpoint_url": endpoint}
+        return self.world.post("/agent-services", body)
+
+    def call(
+        self, headers: dict[str, str] | None = None, **members: str
+    ) -> httpx.Response:
+        body = self.world.call_body(self.service, **members)
+        return self.world.post("/invocations", body, headers=headers)
 
 
 Request = Callable[[Scene], httpx.Response]
@@ -71,6 +89,7 @@ REQUESTS: dict[str, dict[str, Request]] = {
     "agents:agent-terminate": {
         "leaf": lambda s: s.world.terminate(s.lone),
         "tree with edges": lambda s: s.world.terminate(s.narrowed),
+        "with an open call": lambda s: s.world.terminate(s.calling),
         "ended before": lambda s: s.world.terminate(s.ended),
     },
     "agents:begin": {"": lambda s: s.world.call("begin", s.world.begin_body())},
@@ -82,8 +101,49 @@ REQUESTS: dict[str, dict[str, Request]] = {
             "end", {"agent_session_id": s.lone["agent_session_id"]}
         )
     },
-    "agents:service-list": {"": lambda s: s.get("/agent-services")},
-    "agents:invocation-list": {"": lambda s: s.get("/invocations")},
+    "agents:agent-heartbeat": {
+        "task": lambda s: s.world.heartbeat(s.lone),
+        "service": lambda s: s.world.heartbeat(s.leased, {"generation": 1}),
+        "with a service record": lambda s: s.world.heartbeat(
+            s.leased, {"service_id": s.service["id"]}
+        ),
+        "refused": lambda s: s.world.heartbeat(s.ended),
+    },
+    "agents:service-register": {
+        "new": lambda s: s.register("https://new.example.com/"),
+        "again": lambda s: s.register(s.service["endpoint_url"]),
+    },
+    "agents:service-list": {"": lambda s: s.get("/agent-services?health=healthy")},
+    "agents:service-detail": {
+        "": lambda s: s.get(f"/agent-services/{s.service['id']}")
+    },
+    "agents:service-deregister": {
+        "with open calls": lambda s: s.world.delete(
+            f"/agent-services/{s.service['id']}"
+        )
+    },
+    "agents:invocation-list": {"": lambda s: s.get("/invocations?status=failed")},
+    "agents:invocation-detail": {
+        "": lambda s: s.get(f"/invocations/{s.pending['id']}")
+    },
+    "agents:invocation-create": {
+        "new": lambda s: s.call(),
+        "between sessions": lambda s: s.call(
+            source_session_id=s.lone["agent_session_id"],
+            target_session_id=s.leased["agent_session_id"],
+        ),
+        "again": lambda s: s.call(idempotency_key=s.pending["idempotency_key"]),
+        "keyed": lambda s: s.call({"Idempotency-Key": "k"}),
+        "refused": lambda s: s.call(target_session_id="nobody"),
+    },
+    "agents:invocation-start": {
+        "": lambda s: s.world.move("start", s.pending),
+        "refused": lambda s: s.world.move("start", s.running),
+    },
+    "agents:invocation-complete": {
+        "": lambda s: s.world.move("complete", s.running, {"status": "succeeded"})
+    },
+    "agents:invocation-cancel": {"": lambda s: s.world.move("cancel", s.running)},
     "delegations:edge-create": {
         "root": lambda s: s.world.try_delegate(s.root, s.lone),
         "below another": lambda s: s.world.try_delegate(s.narrowed, s.lone),

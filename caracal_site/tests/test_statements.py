@@ -6,17 +6,29 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
-from psycopg._queries import MAX_CACHED_STATEMENT_LENGTH
 
 from caracal_site import statements
 
-FILES = sorted(Path(settings.BASE_DIR).glob("*/sql/*.sql"))
-
-
-@pytest.mark.parametrize(
-    "file", FILES, ids=lambda file: f"{file.parts[-3]}/{file.stem}"
+ROOT = Path(settings.BASE_DIR)
+FILES = sorted(
+    f"{path.relative_to(ROOT).parts[0]}/{path.relative_to(folder).with_suffix('')}"
+    for folder in ROOT.glob("*/sql")
+    for path in folder.glob("**/*.sql")
 )
-def test_a_statement_is_short_enough_for_the_driver_to_remember(file: Path) -> None:
-    text = statements.load(f"{file.parts[-3]}/{file.stem}")
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_statement_can_be_read_and_its_parameters_are_numbered(file: str) -> None:
+    text = statements.load(file)
+    assert text
     assert "-- include" not in text
-    assert 0 < len(text.encode()) <= MAX_CACHED_STATEMENT_LENGTH
+    numbered, names = statements.numbered(text)
+    assert b"%(" not in numbered
+    assert len(names) == len(set(names))
+    assert all(b"$%d" % place in numbered for place, _ in enumerate(names, 1))
+
+
+def test_a_parameter_is_numbered_once_and_a_percent_sign_is_one() -> None:
+    numbered, names = statements.numbered("SELECT %(b)s, %(a)s, %(b)s, 5 %% 2")
+    assert numbered == b"SELECT $1, $2, $1, 5 % 2"
+    assert names == ("b", "a")

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from agents.models import AgentService, AgentSession, Invocation
+from agents.models import AgentSession, Invocation
 from caracal_site.testing.evidence import Events
 from caracal_site.testing.world import ADMIN, World, refusal
 from delegations.models import DelegationEdge
@@ -61,18 +61,12 @@ def test_the_impact_is_what_the_revocation_does(world: World) -> None:
     child = world.spawn(b)
     below = world.spawn(child)
     world.delegate(child, c, grants=(ADMIN,), **hops(2))
-    service = AgentService.objects.create(
-        zone=world.zone, application=world.application.application, endpoint_url="x:"
-    )
+    service = world.register()
     calls = [
-        Invocation.objects.create(
-            zone=world.zone,
-            service=service,
-            source_session_id=agent["agent_session_id"],
-            idempotency_key=str(number),
-            method="m",
-        ).id
-        for number, agent in enumerate((a, b, below, c))
+        world.call(
+            service, grants=(ADMIN,), source_session_id=agent["agent_session_id"]
+        )["id"]
+        for agent in (a, b, below, c)
     ]
     impact = world.get(f"/delegations/{top['delegation_edge_id']}/impact").json()
     assert sorted(impact["affected_agents"]) == ids(b, child, below)

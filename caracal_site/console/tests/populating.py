@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.contrib.auth.models import User
 from django.db.models import Model
 from django.utils import timezone
@@ -114,8 +116,10 @@ def called(world: World, agent: AgentSession) -> tuple[AgentService, Invocation]
     )
     invocation = Invocation.objects.create(
         zone=world.zone,
+        application=world.application.application,
         service=service,
         target_session=agent,
+        due_at=timezone.now() + timedelta(hours=1),
         idempotency_key=new_id(),
         method="summarise",
         params_json={"text": "invocation-parameters"},
