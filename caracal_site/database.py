@@ -85,6 +85,17 @@ def refused(constraint: str, error: type[CaracalError]) -> Iterator[None]:
 
 
 @contextmanager
+def patient() -> Iterator[None]:
+    """Raises LockTimeout when the block waited for a lock longer than anybody may."""
+    try:
+        yield
+    except OperationalError as error:
+        if sqlstate(error) != LOCK_NOT_AVAILABLE:
+            raise
+        raise LockTimeout from None
+
+
+@contextmanager
 def undone(error: type[Exception]) -> Iterator[None]:
     """Raises ``error`` when a statement undid itself by a division by zero, which is
     how one that is a whole transaction takes back all it has written."""

@@ -15,8 +15,7 @@ class CallSessionNotFound(CaracalError):
 
 
 class InvokerOwnershipRequired(CaracalError):
-    """The caller neither is this party of the call nor holds coordinator.invoke_from:
-    it."""
+    """The caller is no such party of the call, nor has coordinator.invoke_from: one."""
 
     code = "invoker_ownership_required"
     status = 403

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 ENDPOINT = re.compile(
-    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#@\s]+)[^\s]*\Z", re.ASCII
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://[^/?#@\s]+(?:[/?#]\S*)?\Z", re.ASCII
 )
 # What a browser would run or open instead of calling.
 UNCALLABLE = {"about", "blob", "data", "file", "javascript", "vbscript", "view-source"}

@@ -24,7 +24,7 @@ from audit import record
 from caracal_site import actors, database, statements
 from caracal_site.actors import Actor
 from caracal_site.database import Changed
-from caracal_site.errors import LockTimeout, RetryLater
+from caracal_site.errors import LockTimeout
 from caracal_site.jobs import Outcome
 from delegations.services import ending as falling
 from tokens.bearer import caller_parameters
@@ -44,7 +44,7 @@ def suspend_lapsed_services(limit: int = 500) -> Outcome:
         for agent_id in _lapsed(zone_id, limit):
             try:
                 suspended += suspend_lapsed(zone_id, agent_id)
-            except RetryLater:
+            except LockTimeout:
                 left += 1
     return Outcome(handled=suspended, backlog=left)
 
@@ -52,7 +52,8 @@ def suspend_lapsed_services(limit: int = 500) -> Outcome:
 def suspend_lapsed(zone_id: str, agent_id: str) -> int:
     """Suspends the agent and the active ones below it if its lease ran out; how many.
     Raises LockTimeout."""
-    return database.retried(partial(_suspend_lapsed, zone_id, agent_id))
+    with database.patient():
+        return database.retried(partial(_suspend_lapsed, zone_id, agent_id))
 
 
 def _lapsed(zone_id: str, limit: int) -> Iterator[str]:
@@ -119,7 +120,8 @@ def end_unseen_services(limit: int = 500) -> Outcome:
         batch = limit
         while batch >= limit:
             try:
-                batch = database.retried(partial(_end_unseen, zone_id, limit))
+                with database.patient():
+                    batch = database.retried(partial(_end_unseen, zone_id, limit))
             except LockTimeout:
                 left, batch = left + 1, 0
             ended += batch

@@ -35,6 +35,7 @@ from caracal_site.testing.conformance import (  # noqa: E402
 BUSY_TABLES = (
     "agent_sessions",
     "agent_capacity",
+    "agent_invocations",
     "delegation_edges",
     "event_outbox",
     "admin_audit_events",

@@ -90,9 +90,7 @@ def _create(actor: Actor, request: CallRequest, named: dict[str, Any]) -> Create
     refuse_dead_caller(
         actor, zone_live=zone_live, identity_live=identity_live, agent_live=agent_live
     )
-    if existing is not None:
-        if known != request.fingerprint:
-            raise IdempotencyKeyConflict
+    if existing is not None and known == request.fingerprint:
         return Created(existing, is_new=False)
     refusal = rules.creation_refusal(
         actor,
@@ -103,6 +101,8 @@ def _create(actor: Actor, request: CallRequest, named: dict[str, Any]) -> Create
     )
     if refusal:
         raise refusal
+    if existing is not None:
+        raise IdempotencyKeyConflict
     made = _insert(actor, named)
     if made is None:
         raise Changed

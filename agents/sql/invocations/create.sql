@@ -24,14 +24,15 @@ made AS (
     INSERT INTO agent_invocations (
         id, zone_id, application_id, service_id, source_session_id, target_session_id,
         idempotency_key, fingerprint, method, params_json, metadata_json, status,
-        attempts, max_attempts, timeout_ms, retry_policy_json, due_at
+        attempts, max_attempts, timeout_ms, retry_policy_json, due_at, created_at
     )
     SELECT
         %(id)s::text, %(zone_id)s::text, %(application_id)s::text, service.id, %(source_session_id)s::text,
         %(target_session_id)s::text, %(idempotency_key)s::text, %(fingerprint)s::text, %(method)s::text,
         %(params)s::jsonb, %(metadata)s::jsonb, %(status)s::text, 0,
         (%(retry_policy)s::jsonb ->> 'max_attempts')::integer, %(timeout_ms)s::integer,
-        %(retry_policy)s::jsonb, now() + make_interval(secs => %(queue_seconds)s::integer)
+        %(retry_policy)s::jsonb, now() + make_interval(secs => %(queue_seconds)s::integer),
+        now()
     FROM caller, service
     WHERE caller.zone_live AND caller.identity_live AND caller.agent_live
         AND (SELECT count(*) FROM sessions) = cardinality(%(session_ids)s::text[])
