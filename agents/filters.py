@@ -6,7 +6,14 @@ from django_filters import ChoiceFilter, FilterSet
 
 from agents.models import AgentStatus, InvocationStatus, Lifecycle, ServiceHealth
 from agents.querysets import AgentSessionQuerySet
-from caracal_site.api.filters import CreatedFilter, SearchFilter, whole
+from caracal_site.api.filters import ArchivedFilter, CreatedFilter, SearchFilter, whole
+
+
+class DeregisteredFilter(ArchivedFilter):
+    """Registered services, unless asked otherwise."""
+
+    column = "deregistered_at"
+    meaning = "Deregistered services instead of registered ones (true), or both (any)."
 
 
 class AgentSessionFilter(FilterSet):
@@ -25,6 +32,7 @@ class AgentSessionFilter(FilterSet):
 
 
 class ServiceFilter(CreatedFilter):
+    deregistered = DeregisteredFilter()
     search = SearchFilter("endpoint_url", "framework_name")
     application_id = whole("Whose service it is.")
     health = ChoiceFilter(

@@ -7,6 +7,7 @@ from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from agents.querysets import (
     AgentServiceQuerySet,
@@ -227,6 +228,15 @@ class AgentService(models.Model):
 
     def __str__(self) -> str:
         return self.endpoint_url
+
+    @property
+    def standing(self) -> str:
+        """``health``, or what is true of it now."""
+        if self.deregistered_at is not None:
+            return "deregistered"
+        if self.lease_expires_at <= timezone.now():
+            return ServiceHealth.UNHEALTHY.value
+        return self.health
 
 
 class InvocationStatus(models.TextChoices):

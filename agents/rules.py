@@ -136,6 +136,6 @@ def wakes(facts: Mapping[str, Any]) -> bool:
     return (
         facts["status"] == "suspended"
         and facts["suspend_reason"] == LEASE_LOST
-        and facts["is_service"]
-        and facts["has_parent_active"]
+        and bool(facts["is_service"])
+        and bool(facts["has_parent_active"])
     )

@@ -2,12 +2,138 @@
 
 from __future__ import annotations
 
-from django.contrib import admin
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
+from django.contrib import admin
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from agents.invocations import machine
+from agents.invocations import services as invocations
 from agents.models import AgentService, Invocation
-from caracal_site.console import columns
+from agents.registry import services as registry
+from caracal_site.actors import Actor
+from caracal_site.console import columns, display
 from caracal_site.console.base import EvidenceAdmin
-from caracal_site.console.filters import ZoneFilter, linked
+from caracal_site.console.filters import StateFilter, ZoneFilter, linked
+from caracal_site.console.gestures import Affected, Done, Gesture, Impact, examples
+
+
+class RegisteredFilter(StateFilter):
+    """Registered services unless asked otherwise."""
+
+    field = "deregistered_at"
+    ended = "deregistered"
+
+
+class OpenFilter(admin.SimpleListFilter):
+    """Calls that wait or run."""
+
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(
+        self, request: HttpRequest, model_admin: admin.ModelAdmin
+    ) -> list[tuple[str, str]]:
+        return [("open", "Open"), ("closed", "Closed")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        if self.value() is None:
+            return queryset
+        return queryset.filter(due_at__isnull=self.value() == "closed")
+
+
+HEALTH = columns.column("standing", display.badge, label="health", order="health")
+
+
+class Deregister(Gesture):
+    name = "deregister"
+    button = "Deregister"
+    question = "Deregister this service?"
+    explanation = (
+        "The service can be called no more, and its open invocations are canceled."
+        " Its application may register the endpoint again, as another service."
+    )
+    is_bulk = True
+
+    def offered_for(self, row: AgentService) -> bool:
+        return row.deregistered_at is None
+
+    def preview(self, rows: Sequence[AgentService]) -> Impact:
+        ids = [row.id for row in rows]
+        calls = registry.preview_deregistration(service_ids=ids).invocations
+        return Impact(
+            [
+                Affected(
+                    "Services deregistered",
+                    len(ids),
+                    examples(AgentService, ids),
+                ),
+                Affected(
+                    "Invocations canceled", len(calls), examples(Invocation, calls)
+                ),
+            ]
+        )
+
+    @transaction.atomic
+    def perform(
+        self, actor: Actor, rows: Sequence[AgentService], answers: dict[str, Any]
+    ) -> Done:
+        for row in rows:
+            registry.deregister_service(
+                replace(actor, zone_id=row.zone_id),
+                zone_id=row.zone_id,
+                service_id=row.id,
+                reason=answers["reason"],
+            )
+        return Done(f"{display.counted(len(rows), 'service')} deregistered.")
+
+
+class Cancel(Gesture):
+    name = "cancel"
+    button = "Cancel"
+    question = "Cancel this invocation?"
+    explanation = (
+        "An invocation that waits is canceled at once. Whoever works on one that runs"
+        " is asked to stop; the platform ends it when that takes too long."
+    )
+    is_bulk = True
+
+    def offered_for(self, row: Invocation) -> bool:
+        return machine.move("cancel", row.status) is not None
+
+    def preview(self, rows: Sequence[Invocation]) -> Impact:
+        waiting = [row.id for row in rows if row.status == "pending"]
+        running = [row.id for row in rows if row.status != "pending"]
+        return Impact(
+            [
+                Affected(
+                    "Invocations canceled", len(waiting), examples(Invocation, waiting)
+                ),
+                Affected(
+                    "Invocations asked to stop",
+                    len(running),
+                    examples(Invocation, running),
+                ),
+            ]
+        )
+
+    @transaction.atomic
+    def perform(
+        self, actor: Actor, rows: Sequence[Invocation], answers: dict[str, Any]
+    ) -> Done:
+        for row in rows:
+            invocations.cancel_invocation(
+                replace(actor, zone_id=row.zone_id),
+                zone_id=row.zone_id,
+                invocation_id=row.id,
+                reason=answers["reason"],
+            )
+        ended = display.counted(len(rows), "invocation")
+        return Done(f"{ended} canceled or asked to stop.")
 
 
 @admin.register(AgentService)
@@ -16,22 +142,30 @@ class AgentServiceAdmin(EvidenceAdmin):
 
     section, place = "Authority", 5
     entity_type = "agent-services"
+    gestures = (Deregister(),)
     list_select_related = ("zone", "application")
     list_display = (
         columns.mono("endpoint_url", "endpoint"),
-        columns.badge("health"),
+        HEALTH,
         columns.related("application"),
         columns.words("capabilities"),
         columns.related("zone"),
+        "active_invocations",
         columns.moment("last_heartbeat_at"),
+        columns.moment("lease_expires_at", "lease ends"),
         columns.moment("created_at"),
     )
-    list_filter = ("health", ZoneFilter, linked("application_id", "application"))
+    list_filter = (
+        RegisteredFilter,
+        "health",
+        ZoneFilter,
+        linked("application_id", "application"),
+    )
     search_fields = ("endpoint_url", "=id")
     fields = (
         columns.mono("id", "ID"),
         columns.mono("endpoint_url", "endpoint"),
-        columns.badge("health"),
+        HEALTH,
         columns.related("application"),
         columns.related("zone"),
         columns.words("capabilities"),
@@ -39,9 +173,13 @@ class AgentServiceAdmin(EvidenceAdmin):
         columns.mono("framework_name"),
         columns.mono("framework_version"),
         columns.as_json("metadata_json"),
+        "active_invocations",
         columns.exact("last_heartbeat_at"),
+        columns.exact("lease_expires_at", "lease ends"),
         columns.exact("created_at"),
         columns.exact("updated_at"),
+        columns.exact("deregistered_at"),
+        columns.mono("deregistration_reason"),
     )
 
 
@@ -51,6 +189,7 @@ class InvocationAdmin(EvidenceAdmin):
 
     section, place = "Authority", 6
     entity_type = "invocations"
+    gestures = (Cancel(),)
     secret_fields = ("params_json",)
     list_select_related = ("zone", "service")
     list_display = (
@@ -63,8 +202,16 @@ class InvocationAdmin(EvidenceAdmin):
         "attempts",
         columns.related("zone"),
         columns.moment("created_at"),
+        columns.moment("due_at", "moved on"),
     )
-    list_filter = ("status", ZoneFilter, linked("service_id", "service"))
+    list_filter = (
+        OpenFilter,
+        "status",
+        ZoneFilter,
+        linked("service_id", "service"),
+        linked("source_session_id", "from"),
+        linked("target_session_id", "to"),
+    )
     search_fields = ("=id", "=idempotency_key")
     search_help_text = "A whole id, or a whole idempotency key."
     fields = (
@@ -79,9 +226,12 @@ class InvocationAdmin(EvidenceAdmin):
         "attempts",
         "max_attempts",
         columns.as_json("error_json"),
+        columns.as_json("metadata_json"),
         columns.exact("created_at"),
         columns.exact("started_at"),
         columns.exact("deadline_at"),
+        columns.exact("due_at", "moved on by the platform"),
+        columns.exact("not_before_at", "next attempt not before"),
         columns.exact("cancel_requested_at"),
         columns.exact("completed_at"),
     )

@@ -54,6 +54,7 @@ class AgentSessionAdmin(EvidenceAdmin):
         columns.related("zone"),
         columns.moment("spawned_at"),
         columns.moment("last_active_at", "last active"),
+        columns.moment("heartbeat_deadline_at", "lease ends"),
     )
     list_filter = (
         "status",

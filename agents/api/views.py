@@ -24,7 +24,10 @@ SERVICE = (
     "capabilities",
     "health",
     "metadata_json",
+    "active_invocations",
     "last_heartbeat_at",
+    "lease_expires_at",
+    "deregistered_at",
     "created_at",
 )
 # Without params, metadata and errors, which belong to the parties of the call.
@@ -91,6 +94,7 @@ class ServiceShape(serializers.ModelSerializer):
     class Meta:
         model = AgentService
         fields = SERVICE
+        extra_kwargs = {"active_invocations": {"min_value": 0}}
 
 
 class InvocationShape(serializers.ModelSerializer):

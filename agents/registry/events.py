@@ -35,8 +35,15 @@ class ServiceUpdated(ServiceRegistered):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServiceDeregistered(ServiceRegistered):
-    """An endpoint is offered no more; its open calls are canceled."""
+class ServicesDeregistered(Event):
+    """Endpoints are offered no more; their open calls are canceled and announce it.
+    ``entity_id`` is the first of them."""
 
     name: ClassVar[str] = "agent_service.deregistered"
+    entity_type: ClassVar[str] = "agent-services"
     sentence: ClassVar[str] = "An agent service was deregistered."
+
+    services: int
+
+    def summary(self) -> dict[str, Any]:
+        return {"services": self.services}

@@ -132,7 +132,7 @@ def test_open_invocations_end_with_either_side(world: World, events: Events) -> 
     of_a = {"source_session_id": a["agent_session_id"]}
     to_a = {"target_session_id": a["agent_session_id"]}
     of_b = {"source_session_id": b["agent_session_id"]}
-    calls = [world.call(service, **ends) for ends in (of_a, to_a, of_a, of_a, of_b)]
+    calls = [world.invoke(service, **ends) for ends in (of_a, to_a, of_a, of_a, of_b)]
     for each in calls[1:4]:
         world.move("start", each)
     world.move("cancel", calls[2])

@@ -11,7 +11,12 @@ from django.conf import settings as configured
 from django.utils import timezone
 
 from agents.invocations import machine, services
-from agents.models import AgentService, AgentSession, Invocation
+from agents.models import (
+    AgentService,
+    AgentSession,
+    Invocation,
+    InvocationStatus,
+)
 from agents.tasks import time_out_invocations
 from caracal_site.models import JobRun
 from caracal_site.testing.evidence import Events
@@ -53,9 +58,7 @@ def assert_told_what_happened(world: World, events: Events, call: Made) -> None:
 
 def test_the_table_names_every_status_and_only_those() -> None:
     named = {status for move in machine.MOVES for status in (*move.sources, move.to)}
-    assert named | {"dead"} == set(Invocation.status.field.flatchoices and dict(
-        Invocation.status.field.flatchoices
-    ))  # fmt: skip
+    assert named | {"dead"} == set(InvocationStatus.values)
     for status in machine.OPEN:
         for is_retryable in (True, False):
             on = machine.deadline(status, is_retryable=is_retryable)
@@ -74,7 +77,7 @@ def test_one_of_many_workers_starts_a_call(
     world: World, service: Made, events: Events
 ) -> None:
     for _ in ROUNDS:
-        call = world.call(service)
+        call = world.invoke(service)
         found = world.at_once(*(world.start_move("start", call) for _ in range(5)))
         assert sorted(found) == [200, 409, 409, 409, 409]
         assert world.invocation(call).attempts == 1
@@ -85,7 +88,7 @@ def test_completions_at_once_count_once(
     world: World, service: Made, events: Events
 ) -> None:
     for _ in ROUNDS:
-        call = world.call(service)
+        call = world.invoke(service)
         world.move("start", call)
         found = world.at_once(
             *(
@@ -105,7 +108,7 @@ def test_a_start_meets_the_end_of_its_session(
     """Both wait for the session; whoever is first decides, and no call outlives it."""
     agent = world.spawn()
     id_ = agent["agent_session_id"]
-    call = world.call(service, target_session_id=id_)
+    call = world.invoke(service, target_session_id=id_)
     starts = {
         "start": lambda: world.start_move("start", call),
         "terminate": lambda: world.start_turn("terminate", agent),
@@ -131,7 +134,7 @@ def test_calls_meet_the_end_of_their_session(
         agent = world.spawn()
         id_ = agent["agent_session_id"]
         waiting, running = (
-            world.call(service, source_session_id=id_, target_session_id=id_)
+            world.invoke(service, source_session_id=id_, target_session_id=id_)
             for _ in range(2)
         )
         world.move("start", running)
@@ -154,7 +157,7 @@ def test_calls_meet_the_end_of_their_session(
 def test_calls_meet_the_end_of_their_service(world: World, events: Events) -> None:
     for number in ROUNDS:
         service = world.register(f"https://{number}.example.com/")
-        call = world.call(service)
+        call = world.invoke(service)
         body = world.call_body(service)
         found = world.at_once(
             world.start("POST", "/invocations", body),
@@ -206,7 +209,7 @@ def test_every_open_call_has_an_end(
 ) -> None:
     """W33: waiting and canceled calls never timed out."""
     policy = {"max_attempts": attempts, "backoff_ms": 5000}
-    call = world.call(service, retry_policy=policy)
+    call = world.invoke(service, retry_policy=policy)
     for verb in moves:
         world.move(verb, call)
     due(call)
@@ -225,7 +228,7 @@ def test_every_open_call_has_an_end(
 
 
 def test_what_is_due_is_worked_off_in_batches(world: World, service: Made) -> None:
-    calls = [world.call(service) for _ in range(7)]
+    calls = [world.invoke(service) for _ in range(7)]
     due(*calls)
     assert services.time_out_invocations(limit=2) >= 7
     assert not rows(*calls).open().exists()
@@ -234,7 +237,7 @@ def test_what_is_due_is_worked_off_in_batches(world: World, service: Made) -> No
 def test_two_workers_at_once_move_each_call_once(
     world: World, service: Made, events: Events
 ) -> None:
-    calls = [world.call(service) for _ in range(8)]
+    calls = [world.invoke(service) for _ in range(8)]
     due(*calls)
     with Threads(2) as threads:
         runs = [threads.start(services.time_out_invocations, 3) for _ in range(2)]
@@ -250,7 +253,7 @@ def test_a_call_that_is_just_completed_is_left_alone(
     world: World, service: Made, events: Events
 ) -> None:
     for _ in ROUNDS:
-        call = world.call(service)
+        call = world.invoke(service)
         world.move("start", call)
         due(call)
         with Threads(1) as threads:
@@ -265,6 +268,6 @@ def test_a_call_that_is_just_completed_is_left_alone(
 
 
 def test_the_job_is_recorded_under_its_name(world: World, service: Made) -> None:
-    due(world.call(service))
+    due(world.invoke(service))
     time_out_invocations()
     assert JobRun.objects.get(name="time-out-invocations").handled >= 1

@@ -10,7 +10,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from agents.invocations import machine
-from agents.models import AgentSession, Invocation
+from agents.models import AgentSession, Invocation, InvocationStatus
 from caracal_site.testing.evidence import Events
 from caracal_site.testing.world import ADMIN, World, refusal
 
@@ -62,7 +62,7 @@ def test_a_call_waits_with_what_was_asked_for(
         "timeout_ms": 5000,
         "retry_policy": {"max_attempts": 2},
     }
-    made = world.call(service, **members)
+    made = world.invoke(service, **members)
     assert world.get(f"{CALLS}/{made['id']}").json() == made
     row = world.invocation(made)
     assert row.due_at - row.created_at == timedelta(hours=1)
@@ -103,7 +103,7 @@ def test_a_call_waits_with_what_was_asked_for(
 def test_a_call_is_worked_on_and_ends(
     world: World, service: Made, events: Events
 ) -> None:
-    call = world.call(service, metadata={"in": 1})
+    call = world.invoke(service, metadata={"in": 1})
     events.take()
     running = start(world, call)
     assert (running["status"], running["attempts"]) == ("running", 1)
@@ -126,7 +126,7 @@ def test_a_call_is_worked_on_and_ends(
 
 def test_an_error_is_kept_and_told(world: World, service: Made) -> None:
     """W33: the details of an error were never returned."""
-    call = world.call(service, **no_backoff())
+    call = world.invoke(service, **no_backoff())
     start(world, call)
     failed = complete(world, call, "failed", error={"code": "x", "at": [1]})
     assert failed["error_json"] == {"code": "x", "at": [1]}
@@ -135,7 +135,7 @@ def test_an_error_is_kept_and_told(world: World, service: Made) -> None:
 
 
 def test_attempts_run_out(world: World, service: Made, events: Events) -> None:
-    call = world.call(service, **no_backoff(2))
+    call = world.invoke(service, **no_backoff(2))
     for attempt in (1, 2):
         assert start(world, call)["attempts"] == attempt
         assert complete(world, call, "failed")["not_before_at"] is None or attempt == 1
@@ -148,7 +148,7 @@ def test_attempts_run_out(world: World, service: Made, events: Events) -> None:
 def test_the_next_attempt_waits_for_its_backoff(world: World, service: Made) -> None:
     """W33: the backoff of a retry was ignored."""
     policy = {"max_attempts": 3, "backoff_ms": 300_000}
-    call = world.call(service, retry_policy=policy)
+    call = world.invoke(service, retry_policy=policy)
     start(world, call)
     failed = complete(world, call, "failed")
     row = world.invocation(call)
@@ -166,7 +166,7 @@ def test_a_worker_of_an_earlier_attempt_completes_nothing(
     world: World, service: Made
 ) -> None:
     """W33: the worker of attempt 1 could complete attempt 2."""
-    call = world.call(service, **no_backoff())
+    call = world.invoke(service, **no_backoff())
     first = start(world, call)["attempts"]
     complete(world, call, "failed")
     second = start(world, call)["attempts"]
@@ -180,7 +180,7 @@ def test_a_call_that_waits_is_canceled_at_once(
     world: World, service: Made, events: Events
 ) -> None:
     """W33: it was told as a request only, and never completed."""
-    call = world.call(service)
+    call = world.invoke(service)
     events.take()
     canceled = world.move("cancel", call, {"reason": "stop"}).json()
     assert canceled["status"] == "canceled"
@@ -199,7 +199,7 @@ def test_a_call_that_waits_is_canceled_at_once(
 def test_a_call_that_runs_is_asked_to_end(
     world: World, service: Made, events: Events
 ) -> None:
-    call = world.call(service)
+    call = world.invoke(service)
     start(world, call)
     asked = world.move("cancel", call).json()
     assert (asked["status"], asked["completed_at"]) == ("cancel_requested", None)
@@ -223,7 +223,7 @@ def test_a_call_that_was_canceled_is_not_started_again(
     world: World, service: Made
 ) -> None:
     """W33: after a cancel request and a failure it could be."""
-    call = world.call(service, **no_backoff())
+    call = world.invoke(service, **no_backoff())
     start(world, call)
     world.move("cancel", call)
     assert complete(world, call, "failed")["not_before_at"] is None
@@ -233,7 +233,7 @@ def test_a_call_that_was_canceled_is_not_started_again(
 def test_only_who_was_asked_to_end_completes_as_canceled(
     world: World, service: Made
 ) -> None:
-    call = world.call(service)
+    call = world.invoke(service)
     start(world, call)
     answer = world.move("complete", call, {"status": "canceled"})
     assert refusal(answer) == NOT_COMPLETABLE
@@ -249,14 +249,12 @@ VERBS: dict[str, tuple[str, Any, tuple[int, str]]] = {
 
 
 @pytest.mark.parametrize("on", VERBS)
-@pytest.mark.parametrize(
-    "status", [choice for choice, _ in Invocation.status.field.choices]
-)
+@pytest.mark.parametrize("status", InvocationStatus.values)
 def test_a_call_moves_as_the_table_says_and_not_otherwise(
     world: World, service: Made, events: Events, on: str, status: str
 ) -> None:
     verb, body, refused = VERBS[on]
-    call = world.call(service)
+    call = world.invoke(service)
     due = timezone.now() + timedelta(hours=1) if status in machine.OPEN else None
     Invocation.objects.filter(id=call["id"]).update(
         status=status, due_at=due, attempts=1
@@ -285,7 +283,7 @@ def test_a_key_names_one_call_of_its_caller(world: World, service: Made) -> None
     again = world.post(CALLS, body)
     assert (first.status_code, again.status_code) == (201, 200)
     assert again.json() == first.json()
-    mine = world.call(
+    mine = world.invoke(
         service, by=other, idempotency_key="k", source_session_id=id_of(theirs)
     )
     assert mine["id"] != first.json()["id"]
@@ -343,8 +341,8 @@ def test_sessions_of_a_call_must_be_live(world: World, service: Made) -> None:
             answer = world.post(CALLS, world.call_body(service, **{side: wrong}))
             assert refusal(answer) == (404, "agent_session_not_found")
     # W33: a service could not take part, nor an agent call itself.
-    world.call(service, source_session_id=id_of(leased))
-    world.call(
+    world.invoke(service, source_session_id=id_of(leased))
+    world.invoke(
         service, source_session_id=id_of(leased), target_session_id=id_of(leased)
     )
     AgentSession.objects.filter(id=id_of(leased)).update(heartbeat_deadline_at=past)
@@ -356,7 +354,7 @@ def test_sessions_of_a_call_must_be_live(world: World, service: Made) -> None:
 
 def test_only_live_sessions_start_another_attempt(world: World, service: Made) -> None:
     agent = world.spawn()
-    call = world.call(service, target_session_id=id_of(agent), **no_backoff())
+    call = world.invoke(service, target_session_id=id_of(agent), **no_backoff())
     start(world, call)
     complete(world, call, "failed")
     world.terminate(agent)
@@ -366,7 +364,7 @@ def test_only_live_sessions_start_another_attempt(world: World, service: Made) -
 def test_a_call_past_its_queue_deadline_is_not_started(
     world: World, service: Made
 ) -> None:
-    call = world.call(service)
+    call = world.invoke(service)
     past = timezone.now() - timedelta(seconds=1)
     Invocation.objects.filter(id=call["id"]).update(due_at=past)
     assert refusal(world.move("start", call)) == NOT_STARTABLE
@@ -392,7 +390,7 @@ def test_who_called_may_cancel_and_nothing_else(world: World, service: Made) -> 
     """W33: the caller could not cancel its own call."""
     other, third = world.make_application(), world.make_application()
     agent = world.spawn(by=other)
-    call = world.call(service, by=other, source_session_id=id_of(agent))
+    call = world.invoke(service, by=other, source_session_id=id_of(agent))
     assert refusal(world.move("start", call, by=other)) == NOT_YOURS
     assert refusal(world.move("cancel", call, by=third)) == NOT_YOURS
     start(world, call)
@@ -419,7 +417,7 @@ def test_a_bound_token_calls_as_its_agent(world: World, service: Made) -> None:
     assert refusal(world.move("start", made.json(), token=bound)) == OUTSIDE
     assert world.move("cancel", made.json(), token=bound).status_code == 200
     for target, expected in ((root, 403), (agent, 200), (below, 200)):
-        call = world.call(service, target_session_id=id_of(target))
+        call = world.invoke(service, target_session_id=id_of(target))
         assert world.move("start", call, token=bound).status_code == expected
         body = {"status": "succeeded"}
         assert world.move("complete", call, body, token=bound).status_code in (403, 200)
@@ -428,7 +426,7 @@ def test_a_bound_token_calls_as_its_agent(world: World, service: Made) -> None:
 def test_a_call_is_seen_by_its_parties(world: World, service: Made) -> None:
     other, third = world.make_application(), world.make_application()
     agent = world.spawn(by=other)
-    call = world.call(service, target_session_id=id_of(agent))
+    call = world.invoke(service, target_session_id=id_of(agent))
     path = f"{CALLS}/{call['id']}"
     for by in (None, other):
         assert world.get(path, by=by).status_code == 200
@@ -441,9 +439,9 @@ def test_lists_are_narrowed_and_paged(world: World, service: Made) -> None:
     agent = world.spawn()
     second = world.register("https://b.example.com/")
     calls = [
-        world.call(service),
-        world.call(service, source_session_id=id_of(agent)),
-        world.call(second, target_session_id=id_of(agent)),
+        world.invoke(service),
+        world.invoke(service, source_session_id=id_of(agent)),
+        world.invoke(second, target_session_id=id_of(agent)),
     ]
     world.move("cancel", calls[0])
     ids = [call["id"] for call in calls]
@@ -515,7 +513,7 @@ def test_a_wrong_call_is_refused(
 def test_a_wrong_move_is_refused(
     world: World, service: Made, verb: str, body: Any
 ) -> None:
-    call = world.call(service)
+    call = world.invoke(service)
     start(world, call)
     assert refusal(world.move(verb, call, body)) == (400, "invalid_body")
     assert world.invocation(call).status == "running"
@@ -530,15 +528,16 @@ def test_what_is_not_there_cannot_be_moved(world: World, verb: str) -> None:
 
 
 def test_params_may_be_anything_that_is_json(world: World, service: Made) -> None:
-    for params in (None, 0, "", "é", [], {"a": {"b": [None]}}, True, 1.5):
-        assert world.call(service, params=params)["params_json"] == params
+    given: list[Any] = [None, 0, "", "é", [], {"a": {"b": [None]}}, True, 1.5]
+    for params in given:
+        assert world.invoke(service, params=params)["params_json"] == params
 
 
 def test_calls_and_moves_share_one_limit_a_caller(
     world: World, service: Made, settings: Settings
 ) -> None:
     settings.INVOCATION_RATE_LIMIT_PER_MIN = 3
-    call = world.call(service)
+    call = world.invoke(service)
     start(world, call)
     complete(world, call)
     for answer in (
@@ -552,4 +551,4 @@ def test_calls_and_moves_share_one_limit_a_caller(
     other = world.make_application()
     assert refusal(world.move("cancel", call, by=other)) == NOT_YOURS
     settings.INVOCATION_RATE_LIMIT_PER_MIN = 0
-    assert world.call(service)
+    assert world.invoke(service)

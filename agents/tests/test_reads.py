@@ -129,7 +129,7 @@ def test_services_and_invocations_are_seen_by_their_parties(world: World) -> Non
     other, third = world.make_application(), world.make_application()
     service = world.register()
     caller = world.spawn(by=other)
-    call = world.call(service, by=other, source_session_id=caller["agent_session_id"])
+    call = world.invoke(service, by=other, source_session_id=caller["agent_session_id"])
     seen = [service["id"]]
     assert listed(world, "/agent-services") == seen
     assert listed(world, "/agent-services", by=other) == []

@@ -8,8 +8,10 @@ import pytest
 
 from agents.models import AgentService
 from agents.registry.rules import endpoint_fault
+from caracal_site.actors import Actor
 from caracal_site.testing.evidence import Events
 from caracal_site.testing.world import ADMIN, World, refusal
+from zones import services
 
 SERVICES = "/agent-services"
 FULL = {
@@ -160,7 +162,7 @@ def test_a_deregistered_service_is_gone_and_its_calls_are_canceled(
     world: World, events: Events
 ) -> None:
     service = world.register()
-    waiting, running, done = (world.call(service) for _ in range(3))
+    waiting, running, done = (world.invoke(service) for _ in range(3))
     for call in (running, done):
         world.move("start", call)
     world.move("complete", done, {"status": "succeeded"})
@@ -184,6 +186,20 @@ def test_a_deregistered_service_is_gone_and_its_calls_are_canceled(
     assert refusal(answer) == gone
     again = world.register()
     assert again["id"] != service["id"], "another service at the same endpoint"
+
+
+def test_services_end_with_their_application(world: World, actor: Actor) -> None:
+    """W14: services of an archived application went on being listed for ever."""
+    other = world.make_application()
+    mine, theirs = world.register(), world.register(by=other)
+    waiting = world.invoke(theirs, grants=(ADMIN,))
+    ended = services.archive_application(
+        other.id, zone_id=world.zone.id, actor=actor, reason="no longer needed"
+    )
+    assert waiting["id"] in ended.invocations
+    assert world.invocation(waiting).status == "canceled"
+    assert world.service(theirs).deregistration_reason == "no longer needed"
+    assert world.service(mine).deregistered_at is None
 
 
 def test_only_who_manages_a_service_deregisters_it(world: World) -> None:

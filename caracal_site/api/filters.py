@@ -94,17 +94,19 @@ class SearchFilter(CharFilter):  # type: ignore[misc]  # has no types
 class ArchivedFilter(ChoiceFilter):  # type: ignore[misc]  # has no types
     """Which rows belong to the list at all: the live ones, unless asked otherwise."""
 
+    column = "archived_at"
+    meaning = (
+        "Archived rows instead of live ones (true), or both (any). Rows then say when"
+        " they were archived."
+    )
+
     def __init__(self) -> None:
-        super().__init__(
-            choices=ARCHIVED,
-            label="Archived rows instead of live ones (true), or both (any). Rows then"
-            " say when they were archived.",
-        )
+        super().__init__(choices=ARCHIVED, label=self.meaning)
 
     def filter(self, rows: QuerySet[Any], value: str | None) -> QuerySet[Any]:
         if value == "any":
             return rows
-        return rows.filter(archived_at__isnull=value != "true")
+        return rows.filter(**{f"{self.column}__isnull": value != "true"})
 
 
 class CreatedFilter(FilterSet):  # type: ignore[misc]  # has no types

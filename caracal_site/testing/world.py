@@ -336,7 +336,7 @@ class World:
         named = {"service_id": service["id"], "idempotency_key": key}
         return {**named, "method": "work.do", **members}
 
-    def call(
+    def invoke(
         self,
         service: dict[str, Any],
         *,
@@ -352,15 +352,12 @@ class World:
         self, verb: str, call: dict[str, Any], body: Any = None, **given: Any
     ) -> httpx.Response:
         """``start``, ``cancel`` or ``complete``."""
-        return self.at(self.start_move(verb, call, body, **given))
+        return self.coordinator.at_once(self.start_move(verb, call, body, **given))[0]
 
     def start_move(
         self, verb: str, call: dict[str, Any], body: Any = None, **given: Any
     ) -> Future[httpx.Response]:
         return self.start("PATCH", f"/invocations/{call['id']}/{verb}", body, **given)
-
-    def at(self, request: Future[httpx.Response]) -> httpx.Response:
-        return self.coordinator.at_once(request)[0]
 
     def invocation(self, call: dict[str, Any]) -> Invocation:
         """The row of a call as it is now."""

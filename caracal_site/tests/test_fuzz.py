@@ -70,7 +70,7 @@ def known(world: World) -> list[str]:
         session,
         edge["delegation_edge_id"],
         service["id"],
-        world.call(service)["id"],
+        world.invoke(service)["id"],
         *agents,
     ]
 

@@ -41,8 +41,8 @@ class Scene:
         self.lone, self.resting, self.ended = (world.spawn() for _ in range(3))
         self.calling, self.leased = world.spawn(), world.spawn(lifecycle="service")
         self.service = world.register()
-        self.pending = world.call(self.service)
-        self.running = world.call(
+        self.pending = world.invoke(self.service)
+        self.running = world.invoke(
             self.service, source_session_id=self.calling["agent_session_id"]
         )
         world.move("start", self.running)

@@ -63,7 +63,7 @@ def test_the_impact_is_what_the_revocation_does(world: World) -> None:
     world.delegate(child, c, grants=(ADMIN,), **hops(2))
     service = world.register()
     calls = [
-        world.call(
+        world.invoke(
             service, grants=(ADMIN,), source_session_id=agent["agent_session_id"]
         )["id"]
         for agent in (a, b, below, c)

@@ -14,6 +14,7 @@ from typing import Any
 from django.db.models.functions import Now
 
 from agents import services as agents
+from agents.registry import services as registry
 from audit.events import Event
 from caracal_site.actors import Actor
 from policies.grants import ending as grants
@@ -117,7 +118,7 @@ def end_acting(
     closes: bool = True,
 ) -> Ended:
     """Ends the agents and sessions of applications, or of the whole zone (None), and
-    unless ``closes`` is False keeps new ones from being made."""
+    unless ``closes`` is False their services, and keeps new ones from being made."""
     ended = agents.end_agents_of(
         actor,
         zone_id=zone_id,
@@ -128,10 +129,15 @@ def end_acting(
     revoked = tokens.revoke_sessions(
         zone_id=zone_id, client_ids=application_ids, reason=reason
     )
+    calls = list(ended.invocations)
+    if closes:
+        calls += registry.deregister_services_of(
+            actor, zone_id=zone_id, application_ids=application_ids, reason=reason
+        ).invocations
     return Ended(
         agents=ended.agents,
         delegations=ended.edges,
-        invocations=ended.invocations,
+        invocations=tuple(calls),
         sessions=tuple(event.entity_id for event in revoked),
         events=tuple(revoked),
     )
@@ -139,10 +145,14 @@ def end_acting(
 
 def _foresee_acting(zone_id: str, application_ids: Sequence[str] | None) -> Ended:
     acting = agents.preview_end_of(zone_id=zone_id, application_ids=application_ids)
+    offered = registry.preview_services_of(
+        zone_id=zone_id, application_ids=application_ids
+    )
+    calls = dict.fromkeys((*acting.invocations, *offered.invocations))
     return Ended(
         agents=acting.agents,
         delegations=acting.edges,
-        invocations=acting.invocations,
+        invocations=tuple(calls),
         sessions=tokens.preview_revocation(zone_id=zone_id, client_ids=application_ids),
     )
 

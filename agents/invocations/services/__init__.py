@@ -1,8 +1,8 @@
 """The verbs of invocations: the only writers of them, but for the end of a session."""
 
 from agents.invocations.services.closing import (
-    close_of_service,
-    foresee_of_service,
+    close_of_services,
+    foresee_of_services,
     time_out_invocations,
 )
 from agents.invocations.services.creating import (
@@ -20,10 +20,10 @@ __all__ = [
     "CallRequest",
     "Created",
     "cancel_invocation",
-    "close_of_service",
+    "close_of_services",
     "complete_invocation",
     "create_invocation",
-    "foresee_of_service",
+    "foresee_of_services",
     "start_invocation",
     "time_out_invocations",
 ]

@@ -57,22 +57,27 @@ def _time_out_batch(zone_id: str, limit: int) -> int:
     return len(due)
 
 
-def close_of_service(
-    actor: Actor, *, zone_id: str, service_id: str, headline: Event, reason: str
+def close_of_services(
+    actor: Actor,
+    *,
+    zone_id: str,
+    service_ids: Sequence[str],
+    headline: Event,
+    reason: str,
 ) -> list[str]:
-    """Cancels the open calls of a service that is locked and ends, and records
+    """Cancels the open calls of services that are locked and end, and records
     ``headline``. Must run in a transaction. Returns their ids."""
     found = statements.fetch_all(
-        "agents/invocations/of_service", {"service_id": service_id}
+        "agents/invocations/of_service", {"service_ids": list(service_ids)}
     )
     moves, reasons = [machine.END] * len(found), [SERVICE_ENDED] * len(found)
     _close(actor, zone_id, found, moves, reasons, headline, reason=reason)
     return [str(row[0]) for row in found]
 
 
-def foresee_of_service(service_id: str) -> list[str]:
-    """The calls ``close_of_service`` would cancel."""
-    calls = Invocation.objects.open().filter(service_id=service_id).order_by("id")
+def foresee_of_services(service_ids: Sequence[str]) -> list[str]:
+    """The calls ``close_of_services`` would cancel."""
+    calls = Invocation.objects.open().filter(service_id__in=service_ids).order_by("id")
     return list(calls.values_list("id", flat=True))
 
 

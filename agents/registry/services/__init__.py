@@ -1,12 +1,16 @@
 """The verbs of agent services: the only writers of them, but for heartbeats."""
 
-from agents.registry.services.registration import (
+from agents.registry.services.deregistration import (
     Deregistered,
+    deregister_service,
+    deregister_services_of,
+    preview_deregistration,
+    preview_services_of,
+)
+from agents.registry.services.registration import (
     Registered,
     ServiceRequest,
     age_services,
-    deregister_service,
-    preview_deregistration,
     register_service,
 )
 
@@ -16,6 +20,8 @@ __all__ = [
     "ServiceRequest",
     "age_services",
     "deregister_service",
+    "deregister_services_of",
     "preview_deregistration",
+    "preview_services_of",
     "register_service",
 ]

@@ -1,4 +1,4 @@
-"""Registering and deregistering an endpoint (coordinator.md 5.1)."""
+"""Registering an endpoint, and how it is (coordinator.md 5.1)."""
 
 from __future__ import annotations
 
@@ -8,18 +8,13 @@ from typing import Any
 import orjson
 from django.conf import settings
 from django.db import transaction
-from django.db.models.functions import Now
 
 from agents import errors
-from agents.invocations import services as invocations
-from agents.models import AgentService
 from agents.registry.events import (
-    ServiceDeregistered,
     ServiceRegistered,
     ServiceUpdated,
 )
 from agents.registry.rules import endpoint_fault
-from agents.services.ending import may_manage
 from audit import record
 from caracal_site import jobs, statements
 from caracal_site.actors import Actor
@@ -48,14 +43,6 @@ class Registered:
 
     service: str
     is_new: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Deregistered:
-    """What ended, or would: the service and its open calls."""
-
-    service_id: str
-    invocations: tuple[str, ...] = ()
 
 
 @transaction.atomic
@@ -96,47 +83,6 @@ def register_service(
         # Registered, or deregistered, by somebody else in between.
         raise Changed
     return Registered(str(service), is_new=not known)
-
-
-@transaction.atomic
-def deregister_service(
-    actor: Actor, *, zone_id: str, service_id: str, reason: str
-) -> Deregistered:
-    """Ends the service and cancels its open calls. Raises ServiceNotFound,
-    ApplicationOwnershipRequired or OutsideAgentSubtree."""
-    zone_live, identity_live, agent_live, application_id, endpoint_url = (
-        statements.fetch_one(
-            "agents/registry/lock",
-            {**caller_parameters(actor), "zone_id": zone_id, "id": service_id},
-        )
-    )
-    refuse_dead_caller(
-        actor, zone_live=zone_live, identity_live=identity_live, agent_live=agent_live
-    )
-    if application_id is None:
-        raise errors.ServiceNotFound
-    if not may_manage(actor, application_id):
-        raise errors.ApplicationOwnershipRequired
-    if actor.agent_session_id:
-        raise errors.OutsideAgentSubtree
-    AgentService.objects.filter(id=service_id).update(
-        deregistered_at=Now(), deregistration_reason=reason, updated_at=Now()
-    )
-    headline = ServiceDeregistered(
-        zone_id=zone_id,
-        entity_id=service_id,
-        application_id=application_id,
-        endpoint_url=endpoint_url,
-    )
-    closed = invocations.close_of_service(
-        actor, zone_id=zone_id, service_id=service_id, headline=headline, reason=reason
-    )
-    return Deregistered(service_id, tuple(closed))
-
-
-def preview_deregistration(*, service_id: str) -> Deregistered:
-    """What ``deregister_service`` would end."""
-    return Deregistered(service_id, tuple(invocations.foresee_of_service(service_id)))
 
 
 def age_services() -> int:

@@ -4,11 +4,11 @@ WITH
 -- include: tokens/caller
 ,
 locked AS (
-    SELECT application_id, endpoint_url FROM agent_services
+    SELECT application_id FROM agent_services
     WHERE id = %(id)s AND zone_id = %(zone_id)s AND deregistered_at IS NULL
     FOR UPDATE
 )
 SELECT
     caller.zone_live, caller.identity_live, caller.agent_live,
-    locked.application_id, locked.endpoint_url
+    locked.application_id
 FROM caller LEFT JOIN locked ON true

@@ -113,6 +113,7 @@ def called(world: World, agent: AgentSession) -> tuple[AgentService, Invocation]
         zone=world.zone,
         application=world.application.application,
         endpoint_url=f"https://{new_id()}.example.com/",
+        lease_expires_at=timezone.now() + timedelta(minutes=2),
     )
     invocation = Invocation.objects.create(
         zone=world.zone,

@@ -47,6 +47,8 @@ def test_every_harmful_gesture_needs_a_reason(
     harmful = [
         ("agents.agentsession", "terminate"),
         ("agents.agentsession", "suspend"),
+        ("agents.agentservice", "deregister"),
+        ("agents.invocation", "cancel"),
         ("delegations.delegationedge", "revoke"),
         ("zones.zone", "archive"),
         ("zones.application", "archive"),
@@ -90,6 +92,35 @@ def test_an_agent_is_terminated_with_what_was_previewed(
     told = evidence(actor_id, "agents", agent).payload_json
     counts = [told["agents"], told["edges"], told["invocations"]]
     assert counts == list(foreseen.values())
+
+
+def test_an_invocation_is_canceled(
+    console: Client, rows: dict[str, Any], actor_id: str
+) -> None:
+    call = rows["agents.invocation"]
+    page = asking.gesture(call, "cancel")
+    assert impact(console, page) == {"Invocations canceled": 1}
+    assert asking.carry_out(console, page, reason=WHY).status_code == 302
+    call.refresh_from_db()
+    assert (call.status, call.metadata_json) == ("canceled", {"cancel_reason": WHY})
+    evidence(actor_id, "invocations", call)
+
+
+def test_a_service_is_deregistered_with_its_calls(
+    console: Client, rows: dict[str, Any], actor_id: str
+) -> None:
+    service = rows["agents.agentservice"]
+    page = asking.gesture(service, "deregister")
+    assert impact(console, page) == {
+        "Services deregistered": 1,
+        "Invocations canceled": 1,
+    }
+    assert asking.carry_out(console, page, reason=WHY).status_code == 302
+    service.refresh_from_db()
+    assert service.deregistration_reason == WHY
+    rows["agents.invocation"].refresh_from_db()
+    assert rows["agents.invocation"].status == "canceled"
+    evidence(actor_id, "agent-services", service)
 
 
 def test_agents_are_suspended_and_resumed(
