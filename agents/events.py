@@ -78,6 +78,16 @@ class AgentSuspended(AgentEvent):
 
 
 @dataclass(frozen=True, kw_only=True)
+class AgentKeptSuspended(Event):
+    """An agent that rested because its lease ran out rests until it is resumed. Nothing
+    is announced: it rests as before."""
+
+    name: ClassVar[str] = "agent.kept_suspended"
+    entity_type: ClassVar[str] = "agents"
+    sentence: ClassVar[str] = "An agent that had lost its lease was suspended."
+
+
+@dataclass(frozen=True, kw_only=True)
 class AgentResumed(AgentEvent):
     """A suspended agent is active again."""
 

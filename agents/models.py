@@ -369,3 +369,9 @@ class Invocation(models.Model):
 
     def __str__(self) -> str:
         return self.id
+
+    @property
+    def cancel_reason(self) -> str | None:
+        """Why its end was asked for, as far as somebody said."""
+        reason = self.metadata_json.get("cancel_reason")
+        return reason if isinstance(reason, str) else None

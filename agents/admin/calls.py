@@ -147,12 +147,11 @@ class AgentServiceAdmin(EvidenceAdmin):
     list_display = (
         columns.mono("endpoint_url", "endpoint"),
         HEALTH,
-        columns.related("application"),
-        columns.words("capabilities"),
-        columns.related("zone"),
-        "active_invocations",
-        columns.moment("last_heartbeat_at"),
         columns.moment("lease_expires_at", "lease ends"),
+        columns.column("active_invocations", str, label="calls"),
+        columns.related("application"),
+        columns.related("zone"),
+        columns.words("capabilities"),
         columns.moment("created_at"),
     )
     list_filter = (
@@ -195,6 +194,7 @@ class InvocationAdmin(EvidenceAdmin):
     list_display = (
         columns.short("id", "invocation"),
         columns.badge("status"),
+        columns.moment("due_at", "due"),
         columns.mono("method"),
         columns.related("service"),
         columns.linked("source_session_id", "agents.AgentSession", "from"),
@@ -202,7 +202,6 @@ class InvocationAdmin(EvidenceAdmin):
         "attempts",
         columns.related("zone"),
         columns.moment("created_at"),
-        columns.moment("due_at", "moved on"),
     )
     list_filter = (
         OpenFilter,
@@ -226,11 +225,11 @@ class InvocationAdmin(EvidenceAdmin):
         "attempts",
         "max_attempts",
         columns.as_json("error_json"),
-        columns.as_json("metadata_json"),
+        columns.mono("cancel_reason"),
         columns.exact("created_at"),
         columns.exact("started_at"),
         columns.exact("deadline_at"),
-        columns.exact("due_at", "moved on by the platform"),
+        columns.exact("due_at", "due"),
         columns.exact("not_before_at", "next attempt not before"),
         columns.exact("cancel_requested_at"),
         columns.exact("completed_at"),

@@ -15,8 +15,9 @@ from django.conf import settings
 from django.db import transaction
 
 from agents import errors
-from agents.events import AgentResumed, AgentSuspended
+from agents.events import AgentKeptSuspended, AgentResumed, AgentSuspended
 from agents.models import AgentStatus
+from agents.rules import LEASE_LOST
 from agents.services.ending import locked_agent
 from audit import record
 from caracal_site import statements
@@ -35,14 +36,23 @@ TURNS: dict[AgentStatus, type[AgentSuspended | AgentResumed]] = {
 def suspend_agent(actor: Actor, *, zone_id: str, agent_id: str, reason: str) -> int:
     """Suspends the agent and the active agents below it; returns how many.
 
-    A suspended agent stops the walk: what is below it rests already. Raises
+    A suspended agent stops the walk: what is below it rests already. One that rests
+    because its lease ran out is no longer resumed by its heartbeat. Raises
     NothingToSuspend.
     """
     locked_agent(actor, zone_id, agent_id)
     suspended = _turn(actor, zone_id, agent_id, AgentStatus.SUSPENDED, reason)
-    if not suspended:
+    return suspended or _rest_on(actor, zone_id, agent_id, reason)
+
+
+def _rest_on(actor: Actor, zone_id: str, agent_id: str, reason: str) -> int:
+    """Makes a lapsed lease no longer the reason why the locked agent rests."""
+    named = {"id": agent_id, "reason": reason, "was": LEASE_LOST}
+    if reason == LEASE_LOST or not statements.execute("agents/rest_on", named):
         raise errors.NothingToSuspend
-    return suspended
+    event = AgentKeptSuspended(zone_id=zone_id, entity_id=agent_id)
+    record.record(actor, event, reason=reason)
+    return 1
 
 
 @transaction.atomic

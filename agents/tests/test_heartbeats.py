@@ -111,6 +111,24 @@ def test_a_heartbeat_does_not_undo_what_somebody_asked_for(world: World) -> None
     assert beat(world, agent)["generation"] == 2
 
 
+def test_suspending_what_has_lost_its_lease_keeps_it_at_rest(
+    world: World, events: Events
+) -> None:
+    agent = service(world)
+    lapse(agent)
+    world.heartbeat(agent)
+    events.take()
+    assert world.suspend(agent).json() == {"suspended": 1}
+    assert beat(world, agent)["status"] == "suspended"
+    left = events.take()
+    assert left.outbox == []
+    assert left.audit[0].payload_json["event"] == "agent.kept_suspended"
+    again = world.suspend(agent)
+    assert refusal(again) == (409, "agent_not_found_or_not_active")
+    world.resume(agent)
+    assert beat(world, agent)["generation"] == 2
+
+
 def test_what_rested_before_the_lease_ran_out_rests_on(world: World) -> None:
     agent = service(world)
     asked, below = world.spawn(agent), world.spawn(agent)

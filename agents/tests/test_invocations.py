@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -531,6 +534,46 @@ def test_params_may_be_anything_that_is_json(world: World, service: Made) -> Non
     given: list[Any] = [None, 0, "", "é", [], {"a": {"b": [None]}}, True, 1.5]
     for params in given:
         assert world.invoke(service, params=params)["params_json"] == params
+
+
+@pytest.mark.parametrize("table", ["admin_audit_events", "event_outbox"])
+def test_without_evidence_no_call_is_made_or_moved(
+    world: World, service: Made, table: str
+) -> None:
+    """A trigger refuses the rows of this zone: nothing of the change remains."""
+    waiting, running = world.invoke(service), world.invoke(service)
+    start(world, running)
+    with refusing(world, table):
+        answers = [
+            world.post(CALLS, world.call_body(service)),
+            world.move("start", waiting),
+            world.move("cancel", waiting),
+            world.move("complete", running, {"status": "succeeded"}),
+            world.delete(f"/agent-services/{service['id']}"),
+        ]
+    assert {answer.status_code for answer in answers} == {500}
+    found = Invocation.objects.in_zone(world.zone.id).order_by("id")
+    assert [row.status for row in found] == ["pending", "running"]
+    assert world.service(service).deregistered_at is None
+
+
+@contextmanager
+def refusing(world: World, table: str) -> Iterator[None]:
+    function = f"refuse_calls_{table}"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN RAISE EXCEPTION 'no room for evidence'; END $$"
+        )
+        cursor.execute(
+            f"CREATE TRIGGER {function} BEFORE INSERT ON {table} FOR EACH ROW"
+            f" WHEN (NEW.zone_id = '{world.zone.id}') EXECUTE FUNCTION {function}()"
+        )
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(f"DROP FUNCTION {function} CASCADE")
 
 
 def test_calls_and_moves_share_one_limit_a_caller(
