@@ -22,6 +22,9 @@ from caracal_site import statements
 from caracal_site.actors import COORDINATOR_ADMIN, SPAWN_FOR, Actor
 from tokens.bearer import caller_parameters, refuse_dead_caller
 
+# As much as heartbeats may bring together in a service record.
+METADATA_BYTES = 65_536
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
@@ -42,7 +45,8 @@ def heartbeat(actor: Actor, *, zone_id: str, agent_id: str, report: Report) -> b
     An agent that rests because its lease ran out goes on, with what rested with it.
     One whose lease has just run out is suspended first and told so: LeaseExpired.
     Raises AgentNotFound, ApplicationOwnershipRequired, OutsideAgentSubtree,
-    AgentNotLive, LeaseSuperseded or ServiceNotFound.
+    AgentNotLive, LeaseSuperseded, ServiceNotFound, or InvalidBody for metadata that
+    would outgrow the record.
     """
     named = _parameters(actor, zone_id, agent_id, report)
     statement = "heartbeat_of_service" if report.service_id else "heartbeat"
@@ -99,7 +103,11 @@ def _parameters(
         # Whether it is live itself is what the rules look at: its own heartbeat is how
         # a bound agent that rests comes back.
         caller |= {"caller_agent": None, "caller_edge": None}
-    allowed = (s.removeprefix(SPAWN_FOR) for s in actor.scopes if SPAWN_FOR in s)
+    allowed = (
+        scope.removeprefix(SPAWN_FOR)
+        for scope in actor.scopes
+        if scope.startswith(SPAWN_FOR)
+    )
     kept = {name: value for name, value in report.metadata.items() if value is not None}
     return {
         **caller,
@@ -114,5 +122,6 @@ def _parameters(
         "status": report.status,
         "active_invocations": report.active_invocations,
         "metadata": orjson.dumps(kept).decode(),
+        "metadata_bytes": METADATA_BYTES,
         "dropped": [name for name in report.metadata if name not in kept],
     }

@@ -71,6 +71,7 @@ def test_a_repeated_registration_says_anew_what_the_endpoint_is(
     assert second["health"] == "degraded"
     (audit,) = events.take().audit
     assert audit.payload_json["event"] == "agent_service.updated"
+    assert audit.status_code == 200
 
 
 def test_registrations_at_once_make_one_service(world: World) -> None:
@@ -121,7 +122,8 @@ def test_an_agent_registers_no_services(world: World) -> None:
         ({"endpoint_url": "javascript://x/%0aalert(1)"}, ["endpoint_url"]),
         ({"endpoint_url": "x" * 2001}, ["endpoint_url"]),
         ({"endpoint_url": 5}, ["endpoint_url"]),
-        ({"framework": {}}, ["framework"]),
+        ({"framework": {}}, ["framework", "name"]),
+        ({"framework": {"name": "f", "made": 1}}, ["framework", "made"]),
         ({"framework": None}, ["framework"]),
         ({"capabilities": [""]}, ["capabilities", "0"]),
         ({"capabilities": ["c"] * 65}, ["capabilities"]),
@@ -152,6 +154,14 @@ def test_a_wrong_registration_is_refused(
         ("https://a b.example.com", False),
         ("https://é.example.com", False),
         ("//svc.example.com", False),
+        ("http://:80", False),
+        ("http://[", False),
+        ("http://[12345::1]/", False),
+        ("http://[::1]:8080/", True),
+        ("https://%", False),
+        ("http://svc.example.com:0/", False),
+        ("http://svc.example.com:65536/", False),
+        ("http://svc.example.com:65535", True),
     ],
 )
 def test_an_endpoint_is_where_somebody_can_be_called(url: str, is_fine: bool) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import msgspec
 import orjson
@@ -116,12 +116,30 @@ def faults_of(value: Any, struct: type[msgspec.Struct]) -> list[Issue]:
         try:
             msgspec.convert(value[name], field.type, strict=True)
         except msgspec.ValidationError as error:
-            found.append(_issue(str(error), (name,)))
+            found += _within(name, value[name], field.type) or [
+                _issue(str(error), (name,))
+            ]
     found += [
         Issue((name,), "unknown member")
         for name in sorted(value.keys() - fields.keys())
     ]
     return found or [Issue((), "not valid")]
+
+
+def _within(name: str, value: Any, kind: Any) -> list[Issue]:
+    """The faults of a member that is an object itself, each with its whole path."""
+    structs = [each for each in (kind, *get_args(kind)) if _is_struct(each)]
+    if len(structs) != 1 or not isinstance(value, Mapping):
+        return []
+    return [
+        Issue((name, *fault.path), fault.message)
+        for fault in faults_of(value, structs[0])
+        if fault.path
+    ]
+
+
+def _is_struct(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 
 
 def _issue(message: str, prefix: tuple[str, ...]) -> Issue:

@@ -16,7 +16,7 @@ from agents.registry.events import (
 )
 from agents.registry.rules import endpoint_fault
 from audit import record
-from caracal_site import jobs, statements
+from caracal_site import context, jobs, statements
 from caracal_site.actors import Actor
 from caracal_site.database import Changed
 from caracal_site.errors import InvalidBody, Issue
@@ -68,6 +68,8 @@ def register_service(
     if not application_live:
         raise errors.ApplicationNotFound
     service_id = known or named["id"]
+    # The evidence tells what the answer will.
+    context.expect_status(200 if known else 201)
     kind = ServiceUpdated if known else ServiceRegistered
     event = kind(
         zone_id=zone_id,
