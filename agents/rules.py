@@ -8,7 +8,7 @@ from typing import Any
 
 from agents import errors
 from caracal_site.actors import Actor
-from caracal_site.errors import CaracalError
+from caracal_site.errors import CaracalError, InvalidBody, Issue
 
 SPAWN_UNDER = "coordinator.spawn_under:"
 DEFAULT_TASK_TTL_SECONDS = 3600
@@ -127,6 +127,8 @@ def heartbeat_refusal(
         return errors.LeaseExpired()
     if names_service and not facts["has_service"]:
         return errors.ServiceNotFound()
+    if not facts["fits"]:
+        return InvalidBody([Issue(("metadata",), "the record would grow too large")])
     return None
 
 

@@ -71,8 +71,9 @@ def _lapsed(zone_id: str, limit: int) -> Iterator[str]:
 def _suspend_lapsed(zone_id: str, agent_id: str) -> int:
     actor = replace(actors.system("suspend-agent-services"), zone_id=zone_id)
     named = {"zone_id": zone_id, "id": agent_id, "service_id": None}
+    nothing = {"metadata": "{}", "dropped": [], "metadata_bytes": 0}
     *_, found = statements.fetch_one(
-        "agents/lease", {**caller_parameters(actor, zone_id), **named}
+        "agents/lease", {**caller_parameters(actor, zone_id), **named, **nothing}
     )
     facts = orjson.loads(found) if found else {}
     if not (facts and facts["is_lapsed"] and facts["status"] == "active"):

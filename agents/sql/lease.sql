@@ -31,6 +31,11 @@ SELECT
                 SELECT FROM agent_services s
                 WHERE s.id = %(service_id)s::text AND s.zone_id = a.zone_id
                     AND s.application_id = a.application_id AND s.deregistered_at IS NULL
+            ),
+            'fits', NOT EXISTS (
+                SELECT FROM agent_services s
+                WHERE s.id = %(service_id)s::text AND NOT
+                    -- include: agents/report_fits
             )
         )::text
         FROM locked a WHERE a.id = %(id)s

@@ -26,7 +26,8 @@ renewed AS (
             OR EXISTS (
                 SELECT FROM agent_services s
                 WHERE s.id = %(service_id)s::text AND s.zone_id = a.zone_id
-                    AND s.application_id = a.application_id AND s.deregistered_at IS NULL
+                    AND s.application_id = a.application_id AND s.deregistered_at IS NULL AND
+                    -- include: agents/report_fits
             )
         )
     RETURNING a.*

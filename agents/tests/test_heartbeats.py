@@ -211,6 +211,37 @@ def test_a_heartbeat_reports_on_its_service(world: World) -> None:
     assert row.lease_expires_at - row.last_heartbeat_at == timedelta(seconds=120)
 
 
+def test_heartbeats_do_not_make_a_record_grow_without_end(world: World) -> None:
+    agent, record = service(world), world.register()
+
+    def said(**metadata: Any) -> Any:
+        return world.heartbeat(
+            agent, {"service_id": record["id"], "metadata": metadata}
+        )
+
+    assert said(a="x" * 40_000).status_code == 200
+    before = world.agent(agent).last_heartbeat_at
+    answer = said(b="x" * 40_000)
+    assert refusal(answer) == (400, "invalid_body")
+    assert answer.json()["details"]["issues"][0]["path"] == ["metadata"]
+    assert world.agent(agent).last_heartbeat_at == before
+    assert said(a=None, b="x" * 40_000).status_code == 200
+    assert set(world.service(record).metadata_json) == {"b"}
+
+
+def test_a_record_registered_large_is_still_heard_from(world: World) -> None:
+    agent = service(world)
+    body = {
+        "application_id": world.application.id,
+        "endpoint_url": "https://large.example.com/",
+        "metadata": {"a": "x" * 100_000},
+    }
+    record = world.post("/agent-services", body).json()
+    for metadata, status in (({}, 200), ({"a": 1}, 200), ({"b": "x" * 90_000}, 400)):
+        said = {"service_id": record["id"], "metadata": metadata}
+        assert world.heartbeat(agent, said).status_code == status
+
+
 def test_a_service_that_is_not_the_agents_undoes_the_heartbeat(world: World) -> None:
     agent, other = service(world), world.make_application()
     theirs = world.register(by=other)
