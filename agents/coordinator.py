@@ -8,7 +8,7 @@ import msgspec
 from django.http import HttpResponse
 from msgspec import UNSET, Meta, UnsetType
 
-from agents import queries, services
+from agents import errors, queries, services
 from agents.queries import AgentsQuery
 from agents.registry.shapes import Health, Service
 from caracal_site.coordinator.answers import answer, nothing
@@ -222,7 +222,12 @@ async def heartbeat(call: Call) -> HttpResponse:
         )
         return Otherwise(200, answered)
 
-    return await once(call, perform)
+    try:
+        return await once(call, perform)
+    except errors.LeaseExpired:
+        # In a transaction of its own: the refusal undoes that of a keyed request.
+        await in_db(services.suspend_lapsed, call.zone_id, call.params["id"])
+        raise
 
 
 async def terminate(call: Call) -> HttpResponse:

@@ -48,6 +48,6 @@ def age_services() -> int:
 
 @shared_task
 @job("time-out-invocations")
-def time_out_invocations() -> int:
+def time_out_invocations() -> Outcome:
     """Moves on invocations whose time is over."""
     return invocations.time_out_invocations(settings.SWEEPER_BATCH_SIZE)

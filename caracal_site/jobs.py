@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 from functools import wraps
 from typing import ParamSpec
 
-from django.db import InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError, OperationalError
 from psycopg_pool import PoolTimeout
 from redis import RedisError
 
-from caracal_site import context, statements
-from caracal_site.errors import LockTimeout, ServiceUnavailable
+from caracal_site import context, database, statements
+from caracal_site.errors import CaracalError, LockTimeout, ServiceUnavailable
 
 P = ParamSpec("P")
 # A store is away or busy: the next run does the work.
@@ -46,6 +46,37 @@ class Outcome:
     handled: int = 0
     backlog: int = 0
     error: str = ""
+
+
+class Sweep:
+    """What a job did that goes zone by zone, and the zones that failed in it: those
+    are left for the next run and keep no other waiting."""
+
+    def __init__(self) -> None:
+        self.handled = 0
+        self.failed: dict[str, str] = {}
+
+    def carry_out(self, zone_id: str, batch: Callable[[], int]) -> int:
+        """Runs one batch of a zone, a whole transaction; returns what it handled."""
+        try:
+            handled = database.retried(batch)
+        except (DatabaseError, CaracalError) as error:
+            log.exception("sweep failed in a zone", extra={"zone_id": zone_id})
+            self.failed[zone_id] = type(error).__name__
+            return 0
+        self.handled += handled
+        return handled
+
+    def drain(self, zone_id: str, batch: Callable[[], int], limit: int) -> None:
+        """Runs batches of a zone until one handles less than ``limit``."""
+        while self.carry_out(zone_id, batch) >= limit:
+            pass
+
+    def outcome(self) -> Outcome:
+        told = ", ".join(f"{zone}: {why}" for zone, why in self.failed.items())
+        return Outcome(
+            self.handled, backlog=len(self.failed), error=told[:ERROR_LENGTH]
+        )
 
 
 def job(

@@ -10,7 +10,11 @@ from agents.services.ending import (
     terminate_agent,
 )
 from agents.services.heartbeats import Report, heartbeat
-from agents.services.leases import end_unseen_services, suspend_lapsed_services
+from agents.services.leases import (
+    end_unseen_services,
+    suspend_lapsed,
+    suspend_lapsed_services,
+)
 from agents.services.spawning import SpawnedAgent, SpawnRequest, spawn_agent
 from agents.services.suspension import (
     preview_resumption,
@@ -39,6 +43,7 @@ __all__ = [
     "resume_agent",
     "spawn_agent",
     "suspend_agent",
+    "suspend_lapsed",
     "suspend_lapsed_services",
     "terminate_agent",
 ]

@@ -43,7 +43,8 @@ def heartbeat(actor: Actor, *, zone_id: str, agent_id: str, report: Report) -> b
     """Renews the agent's lease; the answer as JSON text.
 
     An agent that rests because its lease ran out goes on, with what rested with it.
-    One whose lease has just run out is suspended first and told so: LeaseExpired.
+    One whose lease has just run out is refused with LeaseExpired; the one who asked
+    then calls ``suspend_lapsed``, when the refused transaction is over.
     Raises AgentNotFound, ApplicationOwnershipRequired, OutsideAgentSubtree,
     AgentNotLive, LeaseSuperseded, ServiceNotFound, or InvalidBody for metadata that
     would outgrow the record.
@@ -52,11 +53,7 @@ def heartbeat(actor: Actor, *, zone_id: str, agent_id: str, report: Report) -> b
     statement = "heartbeat_of_service" if report.service_id else "heartbeat"
     agent, service = statements.fetch_one(f"agents/{statement}", named)
     if agent is None:
-        try:
-            agent, service = _judged(actor, zone_id, agent_id, report, named)
-        except errors.LeaseExpired:
-            leases.suspend_lapsed(zone_id, agent_id)
-            raise
+        agent, service = _judged(actor, zone_id, agent_id, report, named)
     if report.service_id and service is None:
         raise errors.ServiceNotFound
     return (

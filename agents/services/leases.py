@@ -24,8 +24,7 @@ from audit import record
 from caracal_site import actors, database, statements
 from caracal_site.actors import Actor
 from caracal_site.database import Changed
-from caracal_site.errors import LockTimeout
-from caracal_site.jobs import Outcome
+from caracal_site.jobs import Outcome, Sweep
 from delegations.services import ending as falling
 from tokens.bearer import caller_parameters
 
@@ -34,19 +33,15 @@ UNSEEN = "service_unseen"
 
 
 def suspend_lapsed_services(limit: int = 500) -> Outcome:
-    """Suspends the services whose lease ran out, with what is active below them. Those
-    that are busy are left for the next run."""
-    suspended = left = 0
+    """Suspends the services whose lease ran out, with what is active below them."""
+    sweep = Sweep()
     zones = AgentSession.objects.leased().filter(
         status="active", heartbeat_deadline_at__lte=Now()
     )
     for zone_id in zones.values_list("zone_id", flat=True).distinct().order_by():
         for agent_id in _lapsed(zone_id, limit):
-            try:
-                suspended += suspend_lapsed(zone_id, agent_id)
-            except LockTimeout:
-                left += 1
-    return Outcome(handled=suspended, backlog=left)
+            sweep.carry_out(zone_id, partial(_suspend_lapsed, zone_id, agent_id))
+    return sweep.outcome()
 
 
 def suspend_lapsed(zone_id: str, agent_id: str) -> int:
@@ -114,19 +109,12 @@ def wake(actor: Actor, zone_id: str, agent_id: str) -> int:
 
 def end_unseen_services(limit: int = 500) -> Outcome:
     """Ends the services that were not heard from for a day, with what hangs on them,
-    zone by zone, each batch in a transaction of its own."""
-    ended = left = 0
+    zone by zone."""
+    sweep = Sweep()
     zones = AgentSession.objects.leased().filter(heartbeat_deadline_at__lte=Now())
     for zone_id in zones.values_list("zone_id", flat=True).distinct().order_by():
-        batch = limit
-        while batch >= limit:
-            try:
-                with database.patient():
-                    batch = database.retried(partial(_end_unseen, zone_id, limit))
-            except LockTimeout:
-                left, batch = left + 1, 0
-            ended += batch
-    return Outcome(handled=ended, backlog=left)
+        sweep.drain(zone_id, partial(_end_unseen, zone_id, limit), limit)
+    return sweep.outcome()
 
 
 @transaction.atomic

@@ -7,44 +7,17 @@ nothing is found. A zone that fails is left for the next run and keeps no other 
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import groupby
 
-from django.db import DatabaseError, transaction
+from django.db import transaction
 
 from agents.models import AgentSession
 from agents.services.ending import end_due_agents, headline
-from caracal_site import actors, database, statements
-from caracal_site.errors import CaracalError
-from caracal_site.jobs import Outcome
+from caracal_site import actors, statements
+from caracal_site.jobs import Outcome, Sweep
 from delegations.services import ending as falling
-
-log = logging.getLogger(__name__)
-
-
-class Sweep:
-    """The running total of one sweep, and the zones that failed in it."""
-
-    def __init__(self) -> None:
-        self.ended = 0
-        self.failed: dict[str, str] = {}
-
-    def carry_out(self, zone_id: str, batch: Callable[[], int]) -> int:
-        """Runs one batch of a zone, a whole transaction; returns what it ended."""
-        try:
-            ended = database.retried(batch)
-        except (DatabaseError, CaracalError) as error:
-            log.exception("sweep failed in a zone", extra={"zone_id": zone_id})
-            self.failed[zone_id] = type(error).__name__
-            return 0
-        self.ended += ended
-        return ended
-
-    def outcome(self) -> Outcome:
-        told = ", ".join(f"{zone}: {why}" for zone, why in self.failed.items())
-        return Outcome(self.ended, backlog=len(self.failed), error=told[:500])
 
 
 def expire_due_agents(limit: int = 500) -> Outcome:
@@ -52,8 +25,7 @@ def expire_due_agents(limit: int = 500) -> Outcome:
     sweep = Sweep()
     zones = AgentSession.objects.live().overdue().values_list("zone_id", flat=True)
     for zone_id in zones.distinct().order_by("zone_id"):
-        while sweep.carry_out(zone_id, partial(_end_due, zone_id, limit)) >= limit:
-            pass
+        sweep.drain(zone_id, partial(_end_due, zone_id, limit), limit)
     return sweep.outcome()
 
 

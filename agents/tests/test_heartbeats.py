@@ -327,3 +327,14 @@ def test_a_keyed_heartbeat_is_answered_again(world: World) -> None:
     assert (first.status_code, again.status_code) == (200, 200)
     assert again.content == first.content
     assert again.headers["Idempotency-Replayed"] == "true"
+
+
+def test_a_keyed_heartbeat_past_the_lease_suspends_as_well(world: World) -> None:
+    """The refusal takes back the receipt of the key, and nothing but that."""
+    agent = service(world)
+    lapse(agent)
+    headers = {"Idempotency-Key": "late"}
+    assert refusal(world.heartbeat(agent, headers=headers)) == LAPSED
+    assert statuses(world, agent) == ["suspended"]
+    assert world.heartbeat(agent, headers=headers).json()["agent"]["generation"] == 2
+    world.assert_sound()

@@ -46,7 +46,7 @@ def test_services_past_their_lease_rest_with_what_is_below(
     child = world.spawn(root)
     lapse(root)
     events.take()
-    assert services.suspend_lapsed_services().handled >= 2
+    assert suspend_agent_services().handled >= 2
     assert statuses(world, root, child, alive) == ["suspended", "suspended", "active"]
     assert world.agent(root).suspend_reason == "service_heartbeat_lost"
     left = events.take()

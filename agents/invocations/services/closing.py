@@ -15,8 +15,9 @@ from agents.invocations import events, machine
 from agents.models import Invocation
 from audit import record
 from audit.events import Event
-from caracal_site import actors, database, statements
+from caracal_site import actors, statements
 from caracal_site.actors import Actor
+from caracal_site.jobs import Outcome, Sweep
 
 REASONS = {
     "queue deadline": "queue_deadline_exceeded",
@@ -27,18 +28,13 @@ REASONS = {
 SERVICE_ENDED = "service_deregistered"
 
 
-def time_out_invocations(limit: int = 500) -> int:
-    """Moves on the calls that are due, zone by zone, each batch in a transaction of its
-    own, until none is left. Returns how many."""
-    closed = 0
+def time_out_invocations(limit: int = 500) -> Outcome:
+    """Moves on the calls that are due, zone by zone, until none is left."""
+    sweep = Sweep()
     zones = Invocation.objects.due().values_list("zone_id", flat=True)
     for zone_id in zones.distinct().order_by("zone_id"):
-        while True:
-            batch = database.retried(partial(_time_out_batch, zone_id, limit))
-            closed += batch
-            if batch < limit:
-                break
-    return closed
+        sweep.drain(zone_id, partial(_time_out_batch, zone_id, limit), limit)
+    return sweep.outcome()
 
 
 @transaction.atomic
