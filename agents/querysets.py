@@ -40,6 +40,10 @@ class AgentSessionQuerySet(models.QuerySet):
         """Live services, which have a lease to keep."""
         return self.filter(lifecycle="service", terminated_at=None)
 
+    def resting_for(self, reason: str) -> Self:
+        """Suspended for this reason."""
+        return self.filter(status="suspended", suspend_reason=reason)
+
 
 class AgentServiceQuerySet(models.QuerySet):
     def in_zone(self, zone_id: str) -> Self:

@@ -11,6 +11,7 @@ from django.db import transaction
 
 from agents import errors, services
 from agents.models import AgentSession, AgentStatus
+from agents.rules import LEASE_LOST
 from caracal_site.actors import Actor
 from caracal_site.console import display
 from caracal_site.console.gestures import Affected, Done, Gesture, Impact, examples
@@ -98,11 +99,14 @@ class Suspend(Gesture):
     question = "Suspend this agent?"
     explanation = (
         "The agent and the active agents below it rest: they can do nothing until they"
-        " are resumed. Nothing is revoked, and it can be undone."
+        " are resumed. Nothing is revoked, and it can be undone. A service that rests"
+        " because its lease ran out is kept at rest, whatever it is heard to say."
     )
     is_bulk = True
 
     def offered_for(self, row: AgentSession) -> bool:
+        if row.status == AgentStatus.SUSPENDED:
+            return row.suspend_reason == LEASE_LOST
         return row.status == AgentStatus.ACTIVE
 
     def preview(self, rows: Sequence[AgentSession]) -> Impact:

@@ -16,7 +16,7 @@ from django.db import transaction
 
 from agents import errors
 from agents.events import AgentKeptSuspended, AgentResumed, AgentSuspended
-from agents.models import AgentStatus
+from agents.models import AgentSession, AgentStatus
 from agents.rules import LEASE_LOST
 from agents.services.ending import locked_agent
 from audit import record
@@ -71,8 +71,12 @@ def resume_agent(actor: Actor, *, zone_id: str, agent_id: str, reason: str) -> i
 
 
 def preview_suspension(*, zone_id: str, agent_id: str) -> tuple[str, ...]:
-    """The agents ``suspend_agent`` would suspend."""
-    return _subtree(zone_id, agent_id, AgentStatus.ACTIVE)
+    """The agents ``suspend_agent`` would suspend, or keep at rest."""
+    found = _subtree(zone_id, agent_id, AgentStatus.ACTIVE)
+    if found:
+        return found
+    lapsed = AgentSession.objects.in_zone(zone_id).resting_for(LEASE_LOST)
+    return (agent_id,) if lapsed.filter(id=agent_id).exists() else ()
 
 
 def preview_resumption(*, zone_id: str, agent_id: str) -> tuple[str, ...]:

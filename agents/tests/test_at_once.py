@@ -20,6 +20,7 @@ from django.conf import settings
 from pytest_django import Settings
 
 from agents.models import AgentSession
+from agents.tasks import end_unseen_services, suspend_agent_services
 from audit import publisher, streams
 from audit.models import AdminAuditEvent, OutboxEvent
 from audit.tests.factories import entries
@@ -44,6 +45,7 @@ FITTING = {
     "resume": {200, 404, 409},
     "terminate": {204, 404, 409},
     "revoke": {200, 404, 409},
+    "heartbeat": {200, 409},
 }
 WEIGHTS = {
     "spawn": 9,
@@ -52,7 +54,11 @@ WEIGHTS = {
     "resume": 3,
     "terminate": 2,
     "revoke": 2,
+    "heartbeat": 5,
 }
+# So short that leases run out under way, and some services are never heard from again.
+LEASE_SECONDS, UNSEEN_SECONDS = 1, 4
+SERVICES = 0.4
 
 
 @dataclass
@@ -125,7 +131,8 @@ class Scene:
             else None
         )
         by = given["by"]
-        body = self.world.spawn_body(parent, by=by)
+        lifecycle = "service" if chance.random() < SERVICES else "task"
+        body = self.world.spawn_body(parent, by=by, lifecycle=lifecycle)
         response = self.world.post("/agents", body, **given)
         if response.status_code == 201:
             self.agents.append(response.json())
@@ -156,12 +163,18 @@ class Scene:
     ) -> httpx.Response:
         return self.world.terminate(self._any(chance, self.agents), **given)
 
+    def _heartbeat(
+        self, chance: random.Random, given: dict[str, Any]
+    ) -> httpx.Response:
+        return self.world.heartbeat(self._any(chance, self.agents), **given)
+
     def _revoke(self, chance: random.Random, given: dict[str, Any]) -> httpx.Response:
         return self.world.revoke(self._any(chance, self.edges), **given)
 
 
 def run(scene: Scene, seed: int) -> list[Told]:
-    """Lets everybody act until the time is up, and watches the caps meanwhile."""
+    """Lets everybody act until the time is up; meanwhile looks after the leases, and
+    watches the caps."""
     until = time.monotonic() + SECONDS
 
     def act(number: int) -> list[Told]:
@@ -175,6 +188,8 @@ def run(scene: Scene, seed: int) -> list[Told]:
         callers = [pool.submit(act, number) for number in range(CALLERS)]
         while time.monotonic() < until:
             assert_within_caps(scene)
+            for job in (suspend_agent_services, end_unseen_services):
+                assert job().error == ""
         return [told for caller in callers for told in caller.result()]
 
 
@@ -194,6 +209,8 @@ def scene(world: World, settings: Settings) -> Scene:
     settings.MAX_AGENTS_PER_APP = APPLICATION_CAP
     settings.MAX_CHILDREN, settings.MAX_DEPTH = CHILDREN, DEPTH
     settings.COORDINATOR_RATE_LIMIT_PER_MIN = 0
+    settings.SERVICE_AGENT_LEASE_SECONDS = LEASE_SECONDS
+    settings.SERVICE_UNSEEN_SECONDS = UNSEEN_SECONDS
     return Scene(world, [world.application, world.make_application()])
 
 
@@ -204,10 +221,19 @@ def test_everything_at_once_leaves_a_sound_zone_and_whole_evidence(
     told = run(scene, seed)
     done = Counter(one.verb for one in told if one.is_change)
     assert set(done) == set(FITTING), done
+    assert leases_lost(scene) > 0
     assert_within_caps(scene)
     scene.world.assert_sound()
     assert_recorded(scene, told)
     assert_published(scene)
+
+
+def leases_lost(scene: Scene) -> int:
+    """How many suspensions were of agents that were not heard from."""
+    news = OutboxEvent.objects.filter(zone_id=scene.world.zone.id, topic=LIFECYCLE)
+    return news.filter(
+        payload_json__event="suspend", payload_json__reason="service_heartbeat_lost"
+    ).count()
 
 
 def assert_recorded(scene: Scene, told: list[Told]) -> None:
@@ -222,17 +248,40 @@ def assert_recorded(scene: Scene, told: list[Told]) -> None:
     for row in OutboxEvent.objects.filter(zone_id=zone_id):
         of = news.setdefault(row.request_id, Counter())
         of[row.topic, row.payload_json.get("event")] += 1
+    kept = set(
+        AdminAuditEvent.objects.in_zone(zone_id)
+        .filter(payload_json__event="agent.kept_suspended")
+        .values_list("request_id", flat=True)
+    )
     changes = [one for one in told if one.is_change]
     for one in changes:
         found = news.pop(one.request_id, Counter())
-        if one.verb == "terminate" and not found:
-            # It had ended before: no news, no row.
+        if one.verb in ("terminate", "heartbeat") and not found:
+            # It had ended before, or its lease held: no news, no row.
             assert audit[one.request_id] == 0
             continue
         assert audit[one.request_id] == 1, one
+        if one.request_id in kept:
+            # It rested already: nothing to tell.
+            assert (one.verb, one.count, found) == ("suspend", 1, Counter())
+            continue
         assert_told_whole(one, found)
     refused = {one.request_id for one in told if not one.is_change}
+    for request_id in lapsed_in(told) & news.keys():
+        # The first to be told that the lease ran out is the one that suspends.
+        assert news.pop(request_id).keys() == {(LIFECYCLE, "suspend")}
+        assert audit.pop(request_id) == 1
     assert not refused & (news.keys() | audit.keys())
+
+
+def lapsed_in(told: list[Told]) -> set[str]:
+    """The requests that were told that the lease of the agent ran out."""
+    return {
+        one.request_id
+        for one in told
+        if one.verb == "heartbeat" and not one.is_change
+        if one.response.json()["error"] == "agent_lease_expired"
+    }
 
 
 def assert_told_whole(one: Told, found: Counter[tuple[str, str | None]]) -> None:
@@ -245,6 +294,9 @@ def assert_told_whole(one: Told, found: Counter[tuple[str, str | None]]) -> None
         assert found == {(INVALIDATE, "edge_create"): 1}
     elif one.verb in ("suspend", "resume"):
         assert found == {(LIFECYCLE, one.verb): one.count}
+    elif one.verb == "heartbeat":
+        assert one.response.json()["agent"]["status"] == "active"
+        assert found.keys() == {(LIFECYCLE, "resume")}
     elif one.verb == "terminate":
         assert found[LIFECYCLE, "terminate"] >= 1
     else:

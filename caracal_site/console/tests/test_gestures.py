@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from django.contrib.auth.models import User
 from django.db.models import Model
 from django.http import HttpResponse
 from django.test import Client
+from django.utils import timezone
 
 from agents.models import AgentSession
 from audit.models import AdminAuditEvent
@@ -121,6 +123,25 @@ def test_a_service_is_deregistered_with_its_calls(
     rows["agents.invocation"].refresh_from_db()
     assert rows["agents.invocation"].status == "canceled"
     evidence(actor_id, "agent-services", service)
+
+
+def test_a_service_that_lost_its_lease_is_kept_at_rest(
+    console: Client, world: World, actor_id: str
+) -> None:
+    agent = world.spawn(lifecycle="service")
+    row = AgentSession.objects.get(id=agent["agent_session_id"])
+    past = timezone.now() - timedelta(seconds=1)
+    AgentSession.objects.filter(id=row.id).update(heartbeat_deadline_at=past)
+    assert world.heartbeat(agent).status_code == 409
+    suspend = asking.gesture(row, "suspend")
+    assert impact(console, suspend) == {"Agents suspended": 1}
+    assert asking.carry_out(console, suspend, reason=WHY).status_code == 302
+    assert evidence(actor_id, "agents", row).payload_json["event"] == (
+        "agent.kept_suspended"
+    )
+    assert world.heartbeat(agent).json()["agent"]["status"] == "suspended"
+    # Once is enough: it is not offered again.
+    assert console.get(suspend).status_code == 302
 
 
 def test_agents_are_suspended_and_resumed(
