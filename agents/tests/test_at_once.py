@@ -36,6 +36,7 @@ ZONE_CAP, APPLICATION_CAP, CHILDREN, DEPTH = 40, 30, 4, 5
 LIFECYCLE = "caracal.agents.lifecycle"
 INVALIDATE = "caracal.delegations.invalidate"
 REVOKE = "caracal.sessions.revoke"
+CALLS = "caracal.invocations.lifecycle"
 Made = dict[str, Any]
 # What each verb may be answered, whatever the others did meanwhile.
 FITTING = {
@@ -46,6 +47,8 @@ FITTING = {
     "terminate": {204, 404, 409},
     "revoke": {200, 404, 409},
     "heartbeat": {200, 409},
+    "invoke": {201, 404},
+    "move": {200, 409},
 }
 WEIGHTS = {
     "spawn": 9,
@@ -55,6 +58,8 @@ WEIGHTS = {
     "terminate": 2,
     "revoke": 2,
     "heartbeat": 5,
+    "invoke": 4,
+    "move": 5,
 }
 # So short that leases run out under way, and some services are never heard from again.
 LEASE_SECONDS, UNSEEN_SECONDS = 1, 4
@@ -88,8 +93,10 @@ class Scene:
     tokens: dict[str, str] = field(init=False)
     agents: list[Made] = field(default_factory=list)
     edges: list[Made] = field(default_factory=list)
+    calls: list[Made] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.service = self.world.register()
         # The callers themselves need no database.
         leave = self._leave()
         self.tokens = {
@@ -99,7 +106,8 @@ class Scene:
 
     def act(self, chance: random.Random) -> Told:
         verb = chance.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
-        if len(self.agents) < 2 or (verb == "revoke" and not self.edges):
+        known = {"revoke": self.edges, "move": self.calls}.get(verb, [None])
+        if len(self.agents) < 2 or not known:
             verb = "spawn"
         request_id = new_id()
         by = chance.choice(self.clients)
@@ -168,6 +176,25 @@ class Scene:
     ) -> httpx.Response:
         return self.world.heartbeat(self._any(chance, self.agents), **given)
 
+    def _invoke(self, chance: random.Random, given: dict[str, Any]) -> httpx.Response:
+        source, target = (self._any(chance, self.agents) for _ in range(2))
+        body = self.world.call_body(
+            self.service,
+            source_session_id=source["agent_session_id"],
+            target_session_id=target["agent_session_id"],
+            retry_policy={"max_attempts": 2, "backoff_ms": 0},
+        )
+        response = self.world.post("/invocations", body, **given)
+        if response.status_code == 201:
+            self.calls.append(response.json())
+        return response
+
+    def _move(self, chance: random.Random, given: dict[str, Any]) -> httpx.Response:
+        verb = chance.choice(["start", "start", "cancel", "complete"])
+        status = chance.choice(["succeeded", "failed", "canceled"])
+        body = {"status": status} if verb == "complete" else None
+        return self.world.move(verb, self._any(chance, self.calls), body, **given)
+
     def _revoke(self, chance: random.Random, given: dict[str, Any]) -> httpx.Response:
         return self.world.revoke(self._any(chance, self.edges), **given)
 
@@ -209,6 +236,7 @@ def scene(world: World, settings: Settings) -> Scene:
     settings.MAX_AGENTS_PER_APP = APPLICATION_CAP
     settings.MAX_CHILDREN, settings.MAX_DEPTH = CHILDREN, DEPTH
     settings.COORDINATOR_RATE_LIMIT_PER_MIN = 0
+    settings.INVOCATION_RATE_LIMIT_PER_MIN = 0
     settings.SERVICE_AGENT_LEASE_SECONDS = LEASE_SECONDS
     settings.SERVICE_UNSEEN_SECONDS = UNSEEN_SECONDS
     return Scene(world, [world.application, world.make_application()])
@@ -294,6 +322,10 @@ def assert_told_whole(one: Told, found: Counter[tuple[str, str | None]]) -> None
         assert found == {(INVALIDATE, "edge_create"): 1}
     elif one.verb in ("suspend", "resume"):
         assert found == {(LIFECYCLE, one.verb): one.count}
+    elif one.verb in ("invoke", "move"):
+        # What cancels a call that waits tells that it was asked for as well.
+        assert {topic for topic, _ in found} == {CALLS}
+        assert max(found.values()) == 1
     elif one.verb == "heartbeat":
         assert one.response.json()["agent"]["status"] == "active"
         assert found.keys() == {(LIFECYCLE, "resume")}
@@ -312,7 +344,7 @@ def assert_published(scene: Scene) -> None:
     assert not rows.pending().exists()
     found = [
         (topic, entry)
-        for topic in (LIFECYCLE, INVALIDATE, REVOKE)
+        for topic in (LIFECYCLE, INVALIDATE, REVOKE, CALLS)
         for entry in entries(client, topic)
         if entry["zone_id"] == zone_id
     ]

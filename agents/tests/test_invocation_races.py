@@ -21,7 +21,9 @@ from agents.tasks import time_out_invocations
 from caracal_site.models import JobRun
 from caracal_site.testing.evidence import Events
 from caracal_site.testing.races import Threads, held
+from caracal_site.testing.refusing import refusing
 from caracal_site.testing.world import World
+from zones.models import Zone
 
 LIFECYCLE = "caracal.invocations.lifecycle"
 ROUNDS = range(10)
@@ -232,6 +234,23 @@ def test_what_is_due_is_worked_off_in_batches(world: World, service: Made) -> No
     due(*calls)
     assert services.time_out_invocations(limit=2).handled >= 7
     assert not rows(*calls).open().exists()
+
+
+def test_a_zone_that_fails_keeps_no_other_call_waiting(
+    world: World, service: Made, elsewhere: Zone
+) -> None:
+    """W47: the failure of one zone undid the run of all, again every time."""
+    other = World(elsewhere, world.coordinator)
+    stuck, free = world.invoke(service), other.invoke(other.register())
+    due(stuck, free)
+    with refusing(world.zone.id, "agent_invocations", change="UPDATE"):
+        outcome = services.time_out_invocations()
+    assert world.zone.id in outcome.error
+    assert outcome.backlog == 1
+    found = [world.invocation(stuck).status, other.invocation(free).status]
+    assert found == ["pending", "timed_out"]
+    services.time_out_invocations()
+    assert world.invocation(stuck).status == "timed_out"
 
 
 def test_two_workers_at_once_move_each_call_once(

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 from pytest_django import Settings
 
 from agents.invocations import machine
 from agents.models import AgentSession, Invocation, InvocationStatus
 from caracal_site.testing.evidence import Events
+from caracal_site.testing.refusing import refusing
 from caracal_site.testing.world import ADMIN, World, refusal
 
 CALLS = "/invocations"
@@ -138,6 +136,7 @@ def test_an_error_is_kept_and_told(world: World, service: Made) -> None:
 
 
 def test_attempts_run_out(world: World, service: Made, events: Events) -> None:
+    """W12: the second start and the second failure were not told."""
     call = world.invoke(service, **no_backoff(2))
     for attempt in (1, 2):
         assert start(world, call)["attempts"] == attempt
@@ -543,7 +542,7 @@ def test_without_evidence_no_call_is_made_or_moved(
     """A trigger refuses the rows of this zone: nothing of the change remains."""
     waiting, running = world.invoke(service), world.invoke(service)
     start(world, running)
-    with refusing(world, table):
+    with refusing(world.zone.id, table):
         answers = [
             world.post(CALLS, world.call_body(service)),
             world.move("start", waiting),
@@ -555,25 +554,6 @@ def test_without_evidence_no_call_is_made_or_moved(
     found = Invocation.objects.in_zone(world.zone.id).order_by("id")
     assert [row.status for row in found] == ["pending", "running"]
     assert world.service(service).deregistered_at is None
-
-
-@contextmanager
-def refusing(world: World, table: str) -> Iterator[None]:
-    function = f"refuse_calls_{table}"
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS"
-            " $$ BEGIN RAISE EXCEPTION 'no room for evidence'; END $$"
-        )
-        cursor.execute(
-            f"CREATE TRIGGER {function} BEFORE INSERT ON {table} FOR EACH ROW"
-            f" WHEN (NEW.zone_id = '{world.zone.id}') EXECUTE FUNCTION {function}()"
-        )
-    try:
-        yield
-    finally:
-        with connection.cursor() as cursor:
-            cursor.execute(f"DROP FUNCTION {function} CASCADE")
 
 
 def test_calls_and_moves_share_one_limit_a_caller(

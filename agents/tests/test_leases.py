@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.utils import timezone
+from pytest_django import Settings
 
 from agents import services
 from agents.models import AgentService, AgentSession
@@ -15,7 +16,9 @@ from agents.tasks import age_services, suspend_agent_services
 from caracal_site.models import JobRun
 from caracal_site.testing.evidence import Events
 from caracal_site.testing.races import Threads, held
+from caracal_site.testing.refusing import refusing
 from caracal_site.testing.world import World, refusal
+from zones.models import Zone
 
 LIFECYCLE = "caracal.agents.lifecycle"
 Made = dict[str, Any]
@@ -221,6 +224,46 @@ def test_a_service_that_is_busy_is_left_for_the_next_run(world: World) -> None:
         assert outcome.backlog >= 1
     assert statuses(world, agent, free) == ["active", "suspended"]
     assert refusal(world.heartbeat(agent)) == (409, "agent_lease_expired")
+
+
+def test_a_zone_that_fails_keeps_no_other_service_waiting(
+    world: World, elsewhere: Zone
+) -> None:
+    """W47: the failure of one zone undid the run of all, again every time."""
+    other = World(elsewhere, world.coordinator)
+    agents = [(each, service(each)) for each in (world, other)]
+    lapse(*(agent for _, agent in agents), seconds=86_401)
+
+    def found() -> list[str]:
+        return [each.agent(agent).status for each, agent in agents]
+
+    with refusing(world.zone.id, "agent_sessions", change="UPDATE"):
+        rested = services.suspend_lapsed_services()
+        assert found() == ["active", "suspended"]
+        ended = services.end_unseen_services()
+        assert found() == ["active", "terminated"]
+    for outcome in (rested, ended):
+        assert world.zone.id in outcome.error
+        assert outcome.backlog == 1
+    services.end_unseen_services()
+    assert found() == ["terminated", "terminated"]
+
+
+def test_services_count_in_full_whether_they_rest_or_not(
+    world: World, settings: Settings
+) -> None:
+    """W35: they counted for an hour, and not at all once they rested."""
+    settings.MAX_AGENTS_PER_APP = 3
+    agents = [service(world) for _ in range(3)]
+    lapse(*agents, seconds=7_200)
+    services.suspend_lapsed_services()
+    full = (429, "agent_limit_exceeded")
+    assert refusal(world.try_spawn(lifecycle="service")) == full
+    assert [world.heartbeat(agent).status_code for agent in agents] == [200] * 3
+    assert refusal(world.try_spawn(lifecycle="service")) == full
+    world.terminate(agents[0])
+    assert world.try_spawn(lifecycle="service").status_code == 201
+    world.assert_sound()
 
 
 def test_the_jobs_are_recorded_under_their_names(world: World) -> None:

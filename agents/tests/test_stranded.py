@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from agents import tasks
@@ -15,6 +14,7 @@ from agents.services import end_stranded_agents
 from audit.models import AdminAuditEvent
 from caracal_site.testing.evidence import Events
 from caracal_site.testing.races import Threads, held
+from caracal_site.testing.refusing import refusing
 from caracal_site.testing.world import World
 from tokens.models import Session
 from tokens.tests.factories import make_session
@@ -128,27 +128,15 @@ def test_a_sweep_goes_on_until_nothing_is_left(world: World) -> None:
 def test_a_zone_that_fails_keeps_no_other_waiting(
     world: World, elsewhere: Zone
 ) -> None:
-    """W47. A trigger refuses whatever is ended in the one zone."""
+    """W47. Nothing can be ended in the one zone."""
     worlds = [world, World(elsewhere, world.coordinator)]
     agents = []
     for each in worlds:
         session = make_session(each.application)
         agents += [on(each, session) for _ in range(3)]
         change(session, REVOKED)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "CREATE FUNCTION refuse_end() RETURNS trigger LANGUAGE plpgsql AS"
-            " $$ BEGIN RAISE EXCEPTION 'refused'; END $$"
-        )
-        cursor.execute(
-            "CREATE TRIGGER refuse_end BEFORE UPDATE ON agent_sessions FOR EACH ROW"
-            f" WHEN (OLD.zone_id = '{world.zone.id}') EXECUTE FUNCTION refuse_end()"
-        )
-    try:
+    with refusing(world.zone.id, "agent_sessions", change="UPDATE"):
         outcome = end_stranded_agents(limit=2)
-    finally:
-        with connection.cursor() as cursor:
-            cursor.execute("DROP FUNCTION refuse_end CASCADE")
     assert world.zone.id in outcome.error
     assert (outcome.handled, outcome.backlog) == (3, 1)
     statuses = [world.agent(agent).status for agent in agents]

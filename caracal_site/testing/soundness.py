@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from agents.models import AgentSession, Capacity
+from agents.models import AgentSession, Capacity, Invocation
 from delegations.models import DelegationEdge
 
 LIVE = ("active", "suspended")
@@ -17,6 +17,8 @@ def assert_sound(zone_id: str) -> None:
     _assert_room(zone_id, agents)
     for edge in edges.values():
         _assert_edge(edge, edges, agents)
+    for call in Invocation.objects.in_zone(zone_id).select_related("service"):
+        _assert_call(call, agents)
 
 
 def _assert_tree(agents: dict[str, AgentSession]) -> None:
@@ -71,3 +73,13 @@ def _assert_edge(
     assert set(edge.scopes) <= set(above.scopes)
     if edge.status == "active":
         assert above.status != "revoked", "an edge below a revoked one"
+
+
+def _assert_call(call: Invocation, agents: dict[str, AgentSession]) -> None:
+    assert call.attempts <= call.max_attempts
+    if call.due_at is None:
+        assert call.completed_at is not None
+        return
+    assert call.service.deregistered_at is None, "a call of a service that has ended"
+    for id_ in {call.source_session_id, call.target_session_id} - {None}:
+        assert agents[str(id_)].status in LIVE, "a call of a session that has ended"

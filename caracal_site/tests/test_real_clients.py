@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import msgspec
 import pytest
 from django.conf import settings
+from django.utils import timezone
 
+from agents.models import AgentSession
 from caracal_site.testing.client import Coordinator
 from caracal_site.testing.world import READ, World, made, refusal
 from tokens import bearer
@@ -65,10 +68,15 @@ def test_what_needs_no_body_may_have_none(
 ) -> None:
     agent, other = world.spawn(), world.spawn()
     edge = world.delegate(other, agent)
+    service = world.register()
+    waiting, running = world.invoke(service), world.invoke(service)
     for call in (
         lambda: world.suspend(agent, headers=headers),
         lambda: world.resume(agent, headers=headers),
         lambda: world.revoke(edge, headers=headers),
+        lambda: world.move("start", running, headers=headers),
+        lambda: world.move("cancel", waiting, headers=headers),
+        lambda: world.delete(f"/agent-services/{service['id']}", headers=headers),
         lambda: world.terminate(other, headers=headers),
     ):
         assert call().status_code in (200, 204)
@@ -86,7 +94,11 @@ def test_every_post_is_answered_with_json_and_delete_with_nothing(
     world: World,
 ) -> None:
     a, b = world.spawn(), world.spawn()
-    for response in (world.try_spawn(), world.try_delegate(a, b)):
+    for response in (
+        world.try_spawn(),
+        world.try_delegate(a, b),
+        world.heartbeat(a, headers=NODE),
+    ):
         assert response.headers["content-type"].startswith("application/json")
         assert isinstance(response.json(), dict)
     assert (world.terminate(a).status_code, world.terminate(a).content) == (204, b"")
@@ -128,6 +140,8 @@ def test_ids_fit_a_path_unescaped(world: World) -> None:
     edge = world.delegate(a, b)
     ids = [a["agent_session_id"], edge["delegation_edge_id"], a["subject_session_id"]]
     ids += [world.zone.id, world.application.id, world.resource.id]
+    service = world.register()
+    ids += [service["id"], world.invoke(service)["id"]]
     assert all(UNESCAPED.match(id_) for id_ in ids)
 
 
@@ -173,6 +187,55 @@ def test_a_service_is_spawned_without_an_end(world: World) -> None:
     agent = made(spawn(world, token_of(world), lifecycle="service"))
     assert agent["ttl_seconds"] is None
     assert agent["heartbeat_deadline_at"]
+
+
+@pytest.mark.parametrize("headers", [PYTHON, NODE])
+@pytest.mark.parametrize("status", ["starting", "healthy", "degraded", "unhealthy"])
+def test_a_service_beats_with_a_status_alone(
+    world: World, headers: dict[str, str], status: str
+) -> None:
+    token = token_of(world)
+    agent = made(spawn(world, token, lifecycle="service"))
+    path = f"/zones/{world.zone.id}/agents/{agent['agent_session_id']}/heartbeat"
+    body = {"status": status}
+    response = world.coordinator.post(path, body, token=token, headers=headers)
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("application/json")
+    told = response.json()
+    assert told["agent"]["id"] == agent["agent_session_id"]
+    assert told["agent"]["heartbeat_deadline_at"] >= agent["heartbeat_deadline_at"]
+    assert told["service"] is None
+
+
+def test_a_timer_that_only_logs_failures_brings_its_service_back(world: World) -> None:
+    """The SDK's timer goes on after any refusal, and sends the same again."""
+    token = token_of(world)
+    agent = made(spawn(world, token, lifecycle="service"))
+    past = timezone.now() - timedelta(seconds=1)
+    AgentSession.objects.filter(id=agent["agent_session_id"]).update(
+        heartbeat_deadline_at=past
+    )
+    path = f"/zones/{world.zone.id}/agents/{agent['agent_session_id']}/heartbeat"
+    beats = [
+        world.coordinator.post(path, {"status": "healthy"}, token=token, headers=PYTHON)
+        for _ in range(3)
+    ]
+    assert [beat.status_code for beat in beats] == [409, 200, 200]
+    assert beats[-1].json()["agent"]["status"] == "active"
+    response = world.coordinator.delete(path.removesuffix("/heartbeat"), token=token)
+    assert response.status_code == 204
+
+
+def test_the_operator_lists_services_and_calls(world: World) -> None:
+    """What the admin client and its console ask, with the operator token."""
+    call = world.invoke(world.register())
+    for path, id_ in (
+        ("/agent-services", call["service_id"]),
+        ("/invocations", call["id"]),
+    ):
+        answer = world.get(path, token=settings.CARACAL_COORDINATOR_TOKEN).json()
+        assert [item["id"] for item in answer["items"]] == [id_]
+        assert answer["next_cursor"] is None
 
 
 def test_the_low_level_spawn_is_repeated_by_its_key(world: World) -> None:
