@@ -94,7 +94,8 @@ class Deregister(Gesture):
 
 class Cancel(Gesture):
     name = "cancel"
-    button = "Cancel"
+    button = "Cancel invocation"
+    dismiss = "Go back"
     question = "Cancel this invocation?"
     explanation = (
         "An invocation that waits is canceled at once. Whoever works on one that runs"
@@ -147,7 +148,7 @@ class AgentServiceAdmin(EvidenceAdmin):
     list_display = (
         columns.mono("endpoint_url", "endpoint"),
         HEALTH,
-        columns.moment("lease_expires_at", "lease ends"),
+        columns.left("lease_expires_at", "lease ends"),
         columns.column("active_invocations", str, label="calls"),
         columns.related("application"),
         columns.related("zone"),
@@ -174,7 +175,7 @@ class AgentServiceAdmin(EvidenceAdmin):
         columns.as_json("metadata_json"),
         "active_invocations",
         columns.exact("last_heartbeat_at"),
-        columns.exact("lease_expires_at", "lease ends"),
+        columns.left("lease_expires_at", "lease ends", exact=True),
         columns.exact("created_at"),
         columns.exact("updated_at"),
         columns.exact("deregistered_at"),
@@ -194,7 +195,7 @@ class InvocationAdmin(EvidenceAdmin):
     list_display = (
         columns.short("id", "invocation"),
         columns.badge("status"),
-        columns.moment("due_at", "due"),
+        columns.left("due_at", "due"),
         columns.mono("method"),
         columns.related("service"),
         columns.linked("source_session_id", "agents.AgentSession", "from"),
@@ -229,7 +230,7 @@ class InvocationAdmin(EvidenceAdmin):
         columns.exact("created_at"),
         columns.exact("started_at"),
         columns.exact("deadline_at"),
-        columns.exact("due_at", "due"),
+        columns.left("due_at", "due", exact=True),
         columns.exact("not_before_at", "next attempt not before"),
         columns.exact("cancel_requested_at"),
         columns.exact("completed_at"),

@@ -54,7 +54,7 @@ class AgentSessionAdmin(EvidenceAdmin):
         columns.related("zone"),
         columns.moment("spawned_at"),
         columns.moment("last_active_at", "last active"),
-        columns.moment("heartbeat_deadline_at", "lease ends"),
+        columns.left("heartbeat_deadline_at", "lease ends"),
     )
     list_filter = (
         "status",
@@ -102,7 +102,7 @@ class AgentSessionAdmin(EvidenceAdmin):
                     columns.exact("last_active_at", "last active"),
                     columns.exact("expires_at"),
                     columns.exact("last_heartbeat_at"),
-                    columns.exact("heartbeat_deadline_at"),
+                    columns.left("heartbeat_deadline_at", "lease ends", exact=True),
                     columns.exact("terminated_at"),
                     columns.mono("termination_reason"),
                     columns.mono("suspend_reason"),

@@ -53,6 +53,13 @@ def exact(field: str, label: str = "") -> Column:
     return column(field, lambda value: display.moment(value, exact=True), label=label)
 
 
+def left(field: str, label: str = "", *, exact: bool = False) -> Column:
+    """A time that something waits for."""
+    return column(
+        field, lambda value: display.countdown(value, exact=exact), label=label
+    )
+
+
 def badge(field: str, label: str = "") -> Column:
     return column(field, lambda value: display.badge(str(value)), label=label)
 

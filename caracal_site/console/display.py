@@ -89,6 +89,22 @@ def near(value: datetime) -> str:
     return f"in {span(seconds)}" if ahead else f"{span(seconds)} ago"
 
 
+def countdown(value: datetime, *, exact: bool = False) -> SafeString:
+    """A time as what is left until it, to the second within an hour; with ``exact``
+    after the time itself. What has passed is said as always."""
+    seconds = int((value - timezone.now()).total_seconds())
+    left = near(value)
+    if 5 <= seconds < 3_600:
+        left = f"in {seconds // 60} min {seconds % 60} s" if seconds >= 60 else left
+    shown = f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}, {left}" if exact else left
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        value.astimezone(UTC).isoformat(),
+        utc(value),
+        shown,
+    )
+
+
 def span(seconds: float) -> str:
     """A duration in its largest unit: ``40 s``, ``3 min``, ``5 h``, ``2 d``."""
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):

@@ -136,13 +136,15 @@ class Gesture(ABC):
     """One gesture on rows of one model.
 
     ``name`` is in the URL, ``button`` on the button, ``question`` heads the page and
-    ``explanation`` says what will happen and whether it can be undone.
+    ``explanation`` says what will happen and whether it can be undone. ``dismiss`` is
+    on the way out, which must not be taken for the button.
     """
 
     name: ClassVar[str]
     button: ClassVar[str]
     question: ClassVar[str]
     explanation: ClassVar[str]
+    dismiss: ClassVar[str] = "Cancel"
     needs_reason: ClassVar[bool] = True
     is_harmful: ClassVar[bool] = True
     is_bulk: ClassVar[bool] = False

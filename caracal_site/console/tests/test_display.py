@@ -25,6 +25,23 @@ def test_near_times_are_said_from_here(seconds: int, said: str) -> None:
     assert display.near(timezone.now() - timedelta(seconds=seconds)) == said
 
 
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (110.5, "in 1 min 50 s"),
+        (59.5, "in 59 s"),
+        (3_599.5, "in 59 min 59 s"),
+        (7_200.5, "in 2 h"),
+        (0, "now"),
+        (-540, "9 min ago"),
+    ],
+)
+def test_what_is_left_is_said_to_the_second(seconds: float, said: str) -> None:
+    ends = timezone.now() + timedelta(seconds=seconds)
+    assert f">{said}<" in display.countdown(ends)
+    assert f"{ends:%Y-%m-%d %H:%M:%S}, {said}<" in display.countdown(ends, exact=True)
+
+
 def test_times_carry_their_moment_in_utc() -> None:
     shown = display.moment(timezone.now() - timedelta(days=9))
     assert 'datetime="' in shown

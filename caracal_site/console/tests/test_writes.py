@@ -259,3 +259,9 @@ def test_who_may_only_look_changes_nothing(zone: Zone) -> None:
     assert client.get(asking.gesture(zone, "archive")).status_code == 403
     assert client.post(asking.gesture(zone, "archive"), {}).status_code == 403
     assert client.get(asking.changelist(AdminToken)).status_code == 403
+
+
+def test_the_way_out_of_a_gesture_is_not_called_like_its_button() -> None:
+    for model_admin in REGISTRY.values():
+        for gesture in getattr(model_admin, "gestures", ()):
+            assert gesture.button.lower() != gesture.dismiss.lower()
