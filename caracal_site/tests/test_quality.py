@@ -20,6 +20,7 @@ from django.core.management import call_command
 from caracal_site.checks import HEX_KEYS
 
 APPS = ("zones", "policies", "agents", "delegations", "audit", "tokens")
+INIT = "__init__.py"
 INTERFACES = ("api", "admin", "tasks", "coordinator", "flat_calls")
 PROJECT_CONFIGURATION = settings.BASE_DIR / "pyproject.toml"
 # What production must have; the values are as good as an operator's own.
@@ -121,11 +122,11 @@ def test_import_contracts_name_every_interface_there_is() -> None:
         for module in contract.get("protected_modules", ())
     }
     assert protected == {
-        f"{app}.{interface}"
+        ".".join(folder.relative_to(settings.BASE_DIR).parts) + f".{interface}"
         for app in APPS
+        for folder in {init.parent for init in (settings.BASE_DIR / app).rglob(INIT)}
         for interface in INTERFACES
-        if (settings.BASE_DIR / app / interface).is_dir()
-        or (settings.BASE_DIR / app / f"{interface}.py").is_file()
+        if (folder / interface).is_dir() or (folder / f"{interface}.py").is_file()
     }
 
 
