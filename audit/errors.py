@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from caracal_site.errors import CaracalError
+from caracal_site.errors import CaracalError, RetryLater
 
 
 class RequestNotFound(CaracalError):
@@ -17,3 +17,40 @@ class OutboxEventNotParked(CaracalError):
 
     code = "outbox_event_not_parked"
     status = 409
+
+
+class EventsExpired(CaracalError):
+    """Events after this number are no longer kept: read the state anew, then go on
+    before oldest_seq, the first that is."""
+
+    code = "events_expired"
+    status = 410
+
+    def __init__(self, *, oldest_seq: int, last_seq: int) -> None:
+        super().__init__(extra={"oldest_seq": oldest_seq, "last_seq": last_seq})
+
+
+class EventsAhead(CaracalError):
+    """The zone has not given this number to any event yet; last_seq is its last."""
+
+    code = "events_ahead"
+    status = 409
+
+    def __init__(self, *, last_seq: int) -> None:
+        super().__init__(extra={"last_seq": last_seq})
+
+
+class TooManyWaiters(RetryLater):
+    """As many requests as this process lets wait for events do; try again soon."""
+
+    code = "too_many_waiters"
+    status = 503
+    retry_after_seconds = 5
+
+
+class TooManyOwnWaiters(RetryLater):
+    """The caller has as many requests waiting for events as one may have."""
+
+    code = "too_many_waiters"
+    status = 429
+    retry_after_seconds = 5

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 
 from django.conf import settings
@@ -69,11 +70,25 @@ class WorkersUnreachable(Unready):
 
 
 _draining = threading.Event()
+_listeners: list[Callable[[], None]] = []
 
 
 def begin_draining() -> None:
     """Makes this process unready for good, before it shuts down."""
     _draining.set()
+    for listener in _listeners:
+        listener()
+
+
+def is_draining() -> bool:
+    """Whether this process is about to shut down."""
+    return _draining.is_set()
+
+
+def on_draining(listener: Callable[[], None]) -> None:
+    """Has ``listener`` called when draining begins, in a signal handler: it may only
+    leave a note."""
+    _listeners.append(listener)
 
 
 def fault() -> Unready | None:

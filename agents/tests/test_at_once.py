@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 from django.conf import settings
+from django.db import connection
 from pytest_django import Settings
 
 from agents.models import AgentSession
@@ -30,7 +31,7 @@ from caracal_site.testing.world import ADMIN, World
 from delegations.models import DelegationEdge
 from tokens.tests.factories import Client
 
-CALLERS = 8
+CALLERS, PUBLISHERS = 8, 2
 SECONDS = 10.0
 ZONE_CAP, APPLICATION_CAP, CHILDREN, DEPTH = 40, 30, 4, 5
 LIFECYCLE = "caracal.agents.lifecycle"
@@ -199,9 +200,34 @@ class Scene:
         return self.world.revoke(self._any(chance, self.edges), **given)
 
 
-def run(scene: Scene, seed: int) -> list[Told]:
-    """Lets everybody act until the time is up; meanwhile looks after the leases, and
-    watches the caps."""
+def keep_publishing(until: float) -> None:
+    """What a worker does meanwhile, several of them at once."""
+    try:
+        while time.monotonic() < until:
+            publisher.publish(stores.redis_client())
+    finally:
+        connection.close()
+
+
+def follow(scene: Scene, after: int, until: float = 0) -> list[tuple[int, str]]:
+    """Number and id of every event, as one reader of the change feed gets them."""
+    told: list[tuple[int, str]] = []
+    while True:
+        is_over = time.monotonic() > until
+        query = f"/events?after={after}&wait={0 if is_over else 1}"
+        answer = scene.world.get(query, token=settings.CARACAL_COORDINATOR_TOKEN)
+        assert answer.status_code == 200, answer.text
+        page = answer.json()
+        told += [(e["zone_seq"], e["entry"]["outbox_id"]) for e in page["items"]]
+        after = page["next_after"]
+        if is_over and not page["items"]:
+            return told
+
+
+def run(scene: Scene, seed: int) -> tuple[list[Told], list[tuple[int, str]]]:
+    """Lets everybody act until the time is up, while two publishers and a reader of
+    the feed are at work; meanwhile looks after the leases, and watches the caps. What
+    was told, and what was read."""
     until = time.monotonic() + SECONDS
 
     def act(number: int) -> list[Told]:
@@ -211,13 +237,18 @@ def run(scene: Scene, seed: int) -> list[Told]:
             told.append(scene.act(chance))
         return told
 
-    with ThreadPoolExecutor(CALLERS) as pool:
+    with ThreadPoolExecutor(CALLERS + PUBLISHERS + 1) as pool:
         callers = [pool.submit(act, number) for number in range(CALLERS)]
+        publishers = [pool.submit(keep_publishing, until) for _ in range(PUBLISHERS)]
+        follower = pool.submit(follow, scene, 0, until)
         while time.monotonic() < until:
             assert_within_caps(scene)
             for job in (suspend_agent_services, end_unseen_services):
                 assert job().error == ""
-        return [told for caller in callers for told in caller.result()]
+        for publishing in publishers:
+            publishing.result()
+        told = [one for caller in callers for one in caller.result()]
+        return told, follower.result()
 
 
 def assert_within_caps(scene: Scene) -> None:
@@ -246,7 +277,7 @@ def scene(world: World, settings: Settings) -> Scene:
 def test_everything_at_once_leaves_a_sound_zone_and_whole_evidence(
     scene: Scene, seed: int
 ) -> None:
-    told = run(scene, seed)
+    told, read = run(scene, seed)
     done = Counter(one.verb for one in told if one.is_change)
     assert set(done) == set(FITTING), done
     assert leases_lost(scene) > 0
@@ -254,6 +285,7 @@ def test_everything_at_once_leaves_a_sound_zone_and_whole_evidence(
     scene.world.assert_sound()
     assert_recorded(scene, told)
     assert_published(scene)
+    assert_read(scene, read)
 
 
 def leases_lost(scene: Scene) -> int:
@@ -360,6 +392,14 @@ def assert_published(scene: Scene) -> None:
     live = DelegationEdge.objects.in_zone(zone_id).filter(status="active")
     begun = {e["edge_id"] for t, e in found if e.get("event") == "edge_create"}
     assert {edge.id for edge in live} <= begun
+
+
+def assert_read(scene: Scene, read: list[tuple[int, str]]) -> None:
+    """The feed told its reader everything once, in order, while it happened."""
+    assert read
+    read += follow(scene, after=read[-1][0])
+    rows = OutboxEvent.objects.filter(zone_id=scene.world.zone.id)
+    assert read == list(rows.order_by("zone_seq").values_list("zone_seq", "id"))
 
 
 def assert_turns_alternate(found: list[tuple[str, dict[str, str]]]) -> None:

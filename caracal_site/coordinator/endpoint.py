@@ -17,6 +17,7 @@ from django.conf import settings
 from django.core.exceptions import TooManyFieldsSent
 from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.utils.module_loading import import_string
 from psycopg_pool import PoolTimeout
 
@@ -36,7 +37,7 @@ from caracal_site.ids import is_id
 from caracal_site.middleware import begin
 
 log = logging.getLogger(__name__)
-View = Callable[..., Coroutine[Any, Any, HttpResponse]]
+View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
 MAX_TOKEN_LENGTH = 4096
 ANONYMOUS = Actor(kind=actors.ActorKind.APPLICATION, id="", name="anonymous")
 # Refusals that may be found before any statement ran: whether the caller's identity is
@@ -50,12 +51,13 @@ def views_of(routes: Mapping[str, Route]) -> View:
     """The Django view of one path: ``routes`` by method. An empty mapping is the
     unknown route, which asks for a token before it says so."""
 
-    async def view(request: HttpRequest, **params: str) -> HttpResponse:
+    async def view(request: HttpRequest, **params: str) -> HttpResponseBase:
         started = metrics.clock()
         begun = begin(request)
         method = "GET" if request.method == "HEAD" else request.method or ""
         route = routes.get(method)
         actor: Actor | None = None
+        response: HttpResponseBase
         try:
             actor = await _identify(request, route, routes, params)
             response = await _perform(request, route, routes, params, actor)
@@ -81,7 +83,7 @@ async def _perform(
     routes: Mapping[str, Route],
     params: dict[str, str],
     actor: Actor,
-) -> HttpResponse:
+) -> HttpResponseBase:
     if actor.zone_id is not None and actor.zone_id != params.get(
         "zone_id", actor.zone_id
     ):

@@ -16,10 +16,11 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest
-from django.http import HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.urls import Resolver404, URLResolver, get_resolver
 
-from caracal_site.coordinator.endpoint import views_of
+from caracal_site.coordinator.endpoint import View, views_of
 from caracal_site.draining import drain
 
 Scope = dict[str, Any]
@@ -55,20 +56,21 @@ class LeanASGIHandler(ASGIHandler):
             return
         request = ASGIRequest(scope, BytesIO(body))
         request.body_too_large = not complete  # type: ignore[attr-defined]
+        request.receive = receive  # type: ignore[attr-defined]
         response = await self.respond(request)
         try:
             await write(response, send, head_only=request.method == "HEAD")
         finally:
             close(response)
 
-    async def respond(self, request: ASGIRequest) -> HttpResponse:
+    async def respond(self, request: ASGIRequest) -> HttpResponseBase:
         try:
             match = self.resolver.resolve(request.path_info)
         except (Resolver404, RequestDataTooBig):
             return await unknown_route(request)
         request.resolver_match = match
-        response: HttpResponse = await match.func(request, *match.args, **match.kwargs)
-        return response
+        view: View = match.func
+        return await view(request, *match.args, **match.kwargs)
 
 
 async def read_body(receive: Receive, limit: int) -> tuple[bytes, bool]:
@@ -88,7 +90,7 @@ async def read_body(receive: Receive, limit: int) -> tuple[bytes, bool]:
             return b"".join(chunks) if len(chunks) != 1 else chunks[0], size <= limit
 
 
-async def write(response: HttpResponse, send: Send, *, head_only: bool) -> None:
+async def write(response: HttpResponseBase, send: Send, *, head_only: bool) -> None:
     headers = [
         (k.lower().encode("ascii"), v.encode("latin1")) for k, v in response.items()
     ]
@@ -99,13 +101,20 @@ async def write(response: HttpResponse, send: Send, *, head_only: bool) -> None:
             await send({"type": "http.response.body", "body": part, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
         return
-    content = response.content
+    content = response.getvalue()
     if response.status_code != 204:
         headers.append((b"content-length", str(len(content)).encode()))
     await send({**start, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if head_only else content})
 
 
-def close(response: HttpResponse) -> None:
+async def disconnected(request: HttpRequest) -> None:
+    """Returns when the client of a request, whose body has been read, has gone."""
+    receive: Receive = request.receive  # type: ignore[attr-defined]
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def close(response: HttpResponseBase) -> None:
     for closer in response._resource_closers:  # type: ignore[attr-defined]
         closer()

@@ -49,8 +49,9 @@ def document() -> dict[str, Any]:
     """OpenAPI 3.1 of every documented route.
 
     ``Route.extra`` may hold what only this document needs: ``hidden`` (not listed),
-    ``form`` (the struct of a form body) and ``media_type`` (of an answer that is not
-    JSON).
+    ``form`` (the struct of a form body), ``media_type`` (of an answer that is not
+    JSON), ``also`` (schemas of what it answers under other media types) and
+    ``parameters`` (besides those of path and query).
     """
     listed = [route for route in _routes() if not route.extra.get("hidden")]
     types = list(dict.fromkeys(_types_of(listed)))
@@ -139,6 +140,7 @@ def _parameters(route: Route, query: dict[str, Any]) -> list[dict[str, Any]]:
         parameters.append({**described, "required": name in query["required"]})
     if _is_keyed(route):
         parameters.append(openapi.IDEMPOTENCY_KEY)
+    parameters += route.extra.get("parameters", ())
     return [*parameters, {"$ref": "#/components/parameters/RequestId"}]
 
 
@@ -153,6 +155,8 @@ def _responses(route: Route, known: dict[Any, Any]) -> dict[str, Any]:
         media_type = route.extra.get("media_type", "application/json")
         fallback = {"type": "string"} if "media_type" in route.extra else {}
         success["content"] = {media_type: {"schema": known.get(route.answer, fallback)}}
+        for other, schema in route.extra.get("also", {}).items():
+            success["content"][other] = {"schema": schema}
     successes = {str(s): success for s in (route.status, route.also) if s}
     return {**successes, **openapi.refusals(_codes(route))}
 

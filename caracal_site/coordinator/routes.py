@@ -13,7 +13,8 @@ from enum import Enum
 from typing import Any
 
 import msgspec
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 
 from caracal_site.actors import Actor
 from caracal_site.errors import RateLimited
@@ -60,7 +61,7 @@ class Route:
     method: str
     path: str
     name: str
-    view: Callable[[Call], Awaitable[HttpResponse]]
+    view: Callable[[Call], Awaitable[HttpResponseBase]]
     summary: str
     access: Access = Access.CALLER
     operator: bool = False

@@ -11,6 +11,7 @@ from agents.coordinator import routes as agents
 from agents.flat_calls import routes as agent_calls
 from agents.invocations.coordinator import routes as invocations
 from agents.registry.coordinator import routes as registry
+from audit.coordinator import routes as events
 from caracal_site.coordinator import documentation, operations
 from caracal_site.coordinator.endpoint import views_of
 from caracal_site.coordinator.routes import Route
@@ -29,6 +30,7 @@ ROUTES: list[Route] = list(
         delegations,
         delegation_calls,
         tokens,
+        events,
     )
 )
 

@@ -17,6 +17,7 @@ import httpx
 from django.conf import settings
 from django.db import connection
 
+from audit import waiting
 from caracal_site import rates, stores
 from caracal_site.coordinator.handler import LeanASGIHandler
 from caracal_site.coordinator.threads import in_db
@@ -55,6 +56,7 @@ class Background:
     def stop(self) -> None:
         """Closes what the coordinator keeps open: its database will be dropped."""
         self.run(in_every_db_thread(lambda: connection.close()))
+        self.run(waiting.room.close())
         self.forget_redis()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(PATIENCE_SECONDS)

@@ -244,6 +244,7 @@ COORDINATOR: list[tuple[str, str, Guard]] = [
     ("GET", f"{_EDGES}/{{id}}/impact", Guard.SEEN),
     ("PATCH", f"{_EDGES}/{{id}}/revoke", Guard.SEEN),
     ("GET", f"{_EDGES}/{{id}}/traverse", Guard.SEEN),
+    ("GET", "/zones/{zone_id}/events", Guard.SEEN),
     ("GET", _CALLS, Guard.SEEN),
     ("POST", _CALLS, Guard.SESSION),
     ("GET", f"{_CALLS}/{{id}}", Guard.SESSION),

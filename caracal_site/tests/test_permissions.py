@@ -80,6 +80,7 @@ def tokens(
 ) -> Tokens:
     """A token of each kind of caller of the coordinator."""
     settings.METRICS_BEARER = METRICS_BEARER
+    settings.EVENT_WAIT_MAX_SECONDS = 0
     return {
         Caller.ANONYMOUS: None,
         Caller.STRANGER: "not-a-token",

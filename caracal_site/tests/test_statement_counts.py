@@ -144,6 +144,7 @@ REQUESTS: dict[str, dict[str, Request]] = {
         "": lambda s: s.world.move("complete", s.running, {"status": "succeeded"})
     },
     "agents:invocation-cancel": {"": lambda s: s.world.move("cancel", s.running)},
+    "audit:event-feed": {"": lambda s: s.get("/events?wait=0")},
     "delegations:edge-create": {
         "root": lambda s: s.world.try_delegate(s.root, s.lone),
         "below another": lambda s: s.world.try_delegate(s.narrowed, s.lone),
