@@ -30,7 +30,7 @@ def seal_audit() -> Outcome:
 
 @shared_task
 @job("prune-outbox")
-def prune_outbox() -> int:
+def prune_outbox() -> Outcome:
     """Deletes news published more than ``OUTBOX_RETENTION_DAYS`` ago."""
     days = settings.OUTBOX_RETENTION_DAYS
     younger = timezone.now() - timedelta(days=days - 1)

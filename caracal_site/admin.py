@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
+from caracal_site import timetable
 from caracal_site.console import columns, display, overview
 from caracal_site.console.base import EvidenceAdmin
 from caracal_site.console.overview import Figure
@@ -47,44 +48,77 @@ class UserAdmin(EvidenceAdmin):
 
 @admin.register(JobRun)
 class JobRunAdmin(EvidenceAdmin):
+    """What runs by itself: whether it does, and what it met last."""
+
     section, place = "Platform", 3
+    label, one = "Jobs", "job"
     ordering = ("name",)
     list_display = (
         columns.mono("name", "job"),
         "health",
+        "every",
         columns.moment("finished_at", "last run"),
         "took",
-        "runs",
-        "failures",
-        "handled",
         "backlog",
+        columns.moment("failed_at", "last failure"),
+        "failures",
+        "runs",
+        "handled",
     )
     fields = (
         columns.mono("name", "job"),
         "health",
+        "every",
         columns.exact("started_at"),
         columns.exact("finished_at"),
         "took",
+        columns.exact("completed_at", "last came to its end"),
+        columns.exact("expected_from", "expected since"),
         "runs",
         "failures",
         "handled",
         "backlog",
-        columns.mono("last_error"),
+        columns.exact("failed_at", "last failure"),
+        columns.mono("failure", "what it met then"),
     )
 
     @admin.display(description="state")
     def health(self, obj: JobRun) -> SafeString:
-        return (
-            display.badge("failed", "bad")
-            if obj.last_error
-            else display.badge("fine", "good")
-        )
+        state = state_of(obj)
+        return display.badge(state, JOB_TONES[state])
+
+    @admin.display(description="every")
+    def every(self, obj: JobRun) -> str | SafeString:
+        period = timetable.periods().get(obj.name)
+        return display.EMPTY if period is None else display.span(period)
 
     @admin.display(description="took")
     def took(self, obj: JobRun) -> str | SafeString:
         if obj.started_at is None or obj.finished_at is None:
             return display.EMPTY
         return f"{(obj.finished_at - obj.started_at).total_seconds():.3f} s"
+
+
+JOB_TONES = {
+    "stuck": "bad",
+    "failing": "warn",
+    "waiting": "calm",
+    "fine": "good",
+    "not scheduled": "quiet",
+}
+
+
+def state_of(job: JobRun) -> str:
+    """One of ``JOB_TONES``; the rule of readiness for being stuck."""
+    period = timetable.periods().get(job.name)
+    if period is None:
+        return "not scheduled"
+    since = max(filter(None, (job.completed_at, job.expected_from)))
+    if (timezone.now() - since).total_seconds() > timetable.stuck_after(period):
+        return "stuck"
+    if job.last_error:
+        return "failing"
+    return "fine" if job.completed_at else "waiting"
 
 
 @admin.register(Receipt)
@@ -116,19 +150,20 @@ class ReceiptAdmin(EvidenceAdmin):
 
 @overview.figure(8, permission="caracal_site.view_jobrun")
 def heartbeat() -> Figure:
-    """The age of the worker's last heartbeat, and how many jobs are failing."""
+    """The age of the worker's last heartbeat, and which jobs are in trouble."""
     url = reverse("admin:caracal_site_jobrun_changelist")
     runs = {run.name: run for run in JobRun.objects.all()}
-    failing = sum(1 for run in runs.values() if run.last_error)
-    note = (
-        display.counted(failing, "job fails", "jobs fail")
-        if failing
-        else "all jobs fine"
-    )
+    states = [state_of(run) for run in runs.values()]
+    stuck, failing = states.count("stuck"), states.count("failing")
+    told = [
+        display.counted(stuck, "job is stuck", "jobs are stuck") if stuck else "",
+        display.counted(failing, "job fails", "jobs fail") if failing else "",
+    ]
+    note = ", ".join(filter(None, told)) or "all jobs fine"
     last = runs.get(HEARTBEAT)
     if last is None or last.finished_at is None:
         return Figure("Worker", "never seen", note, url, "bad")
     age = (timezone.now() - last.finished_at).total_seconds()
     late = age > settings.WORKER_HEARTBEAT_MAX_AGE_SECONDS
-    tone = "bad" if late else "warn" if failing else "good"
+    tone = "bad" if late or stuck else "warn" if failing else "good"
     return Figure("Worker heartbeat", f"{display.span(age)} ago", note, url, tone)

@@ -24,13 +24,16 @@ SAMPLE_ROWS = 100_000
 
 @dataclass(frozen=True, slots=True)
 class JobFacts:
-    """A job's counters since the installation began, and seconds since its last run."""
+    """A job's counters since the installation began, seconds since its last run, how
+    long that took, and seconds since a run came to its end."""
 
     runs: int = 0
     failures: int = 0
     handled: int = 0
     backlog: int = 0
     age_seconds: float = 0.0
+    took_seconds: float = 0.0
+    silent_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from django.db import Error, OperationalError, connection
 from psycopg_pool import PoolTimeout
 from redis import RedisError
 
-from caracal_site import statements
+from caracal_site import statements, timetable
 from caracal_site.bounded import SharedRun
 from caracal_site.errors import CaracalError
 from caracal_site.stores import TIMEOUT_SECONDS, redis_client
@@ -69,6 +69,13 @@ class WorkersUnreachable(Unready):
     code = "workers_unreachable"
 
 
+class JobsStuck(Unready):
+    """Background jobs have not come to an end for too long: the console's jobs page
+    says which, and what they met last."""
+
+    code = "jobs_stuck"
+
+
 _draining = threading.Event()
 _listeners: list[Callable[[], None]] = []
 
@@ -94,7 +101,7 @@ def on_draining(listener: Callable[[], None]) -> None:
 def fault() -> Unready | None:
     """The first thing that keeps the service from its work, or None.
 
-    Order: draining, database, Redis, parked events, workers (contract:
+    Order: draining, database, Redis, parked events, workers, jobs (contract:
     management-core.md 1).
     """
     if _draining.is_set():
@@ -138,6 +145,23 @@ def _ask_database() -> Unready | None:
         return OutboxDeadMessages(deadCount=parked, limit=limit)
     if age is None or age > settings.WORKER_HEARTBEAT_MAX_AGE_SECONDS:
         return WorkersUnreachable("workers")
+    return _ask_jobs()
+
+
+def _ask_jobs() -> Unready | None:
+    due = {
+        name: timetable.stuck_after(period)
+        for name, period in timetable.periods().items()
+    }
+    try:
+        stuck = statements.fetch_all(
+            "caracal_site/stuck_jobs",
+            {"names": list(due), "seconds": list(due.values())},
+        )
+    except (Error, PoolTimeout):
+        return OutboxUnreachable("postgres")
+    if stuck:
+        return JobsStuck("workers", jobs=[name for (name,) in stuck])
     return None
 
 

@@ -97,9 +97,11 @@ def job(
         def run(*args: P.args, **kwargs: P.kwargs) -> Outcome:
             started = time.monotonic()
             outcome = Outcome(error="unexpected error, see the log")
+            is_complete = False
             try:
                 with context.job(name):
                     outcome = _outcome_of(work(*args, **kwargs))
+                is_complete = True
             except OUTAGES as error:
                 outcome = Outcome(error=_sentence(error))
             finally:
@@ -107,9 +109,10 @@ def job(
                     log.warning(
                         "job failed", extra={"job": name, "error": outcome.error}
                     )
-                record.add(outcome, time.monotonic() - started)
+                record.add(outcome, time.monotonic() - started, is_complete=is_complete)
             return outcome
 
+        run.__job_name__ = name  # type: ignore[attr-defined]
         return run
 
     return decorate
@@ -120,18 +123,18 @@ def in_batches(
     parameters: Mapping[str, object],
     *,
     seconds: float = BATCHES_SECONDS,
-) -> int:
+) -> Outcome:
     """Runs a named statement until it finds less than a batch, or for ``seconds``.
 
     The statement takes ``limit``, the size of a batch; each run is a transaction of
-    its own. Returns how many rows it changed in all.
+    its own. Out of time, the backlog is as large as the last batch at least.
     """
     until = time.monotonic() + seconds
     changed, last = 0, BATCH_SIZE
     while last == BATCH_SIZE and time.monotonic() < until:
         last = statements.execute(statement, {**parameters, "limit": BATCH_SIZE})
         changed += last
-    return changed
+    return Outcome(changed, backlog=last if last == BATCH_SIZE else 0)
 
 
 def _outcome_of(result: Outcome | int | None) -> Outcome:
@@ -150,14 +153,18 @@ class _Record:
         self.name, self.quiet_seconds = name, quiet_seconds
         self.lock = threading.Lock()
         self.runs = self.failures = self.handled = 0
+        self.failure = ""
+        self.is_complete = False
         self.written_at = float("-inf")
 
-    def add(self, outcome: Outcome, seconds: float) -> None:
+    def add(self, outcome: Outcome, seconds: float, *, is_complete: bool) -> None:
         """Counts a run; writes when it is worth it or time. Never raises an outage."""
         with self.lock:
             self.runs += 1
             self.failures += bool(outcome.error)
             self.handled += outcome.handled
+            self.failure = outcome.error or self.failure
+            self.is_complete |= is_complete
             silence = time.monotonic() - self.written_at
             if not (outcome.handled or outcome.error) and silence < self.quiet_seconds:
                 return
@@ -167,6 +174,7 @@ class _Record:
                 log.warning("job run not recorded", extra={"error": _sentence(error)})
                 return
             self.runs = self.failures = self.handled = 0
+            self.failure, self.is_complete = "", False
             self.written_at = time.monotonic()
 
     def _write(self, outcome: Outcome, seconds: float) -> None:
@@ -180,5 +188,7 @@ class _Record:
                 "handled": outcome.handled,
                 "backlog": outcome.backlog,
                 "error": outcome.error,
+                "failure": self.failure,
+                "is_complete": self.is_complete,
             },
         )

@@ -41,17 +41,24 @@ class Receipt(models.Model):
 class JobRun(models.Model):
     """When a background job last ran and how it went.
 
-    Invariant: one row per job; ``backlog`` is what the last run left undone.
+    Invariant: one row per job; ``backlog`` is what the last run left undone, and
+    ``last_error`` what went wrong in it. ``completed_at`` is when a run last came to
+    its end, whatever it met on the way; ``failure`` what went wrong in the last run
+    that failed, at ``failed_at``. Since ``expected_from`` there was somebody to run it.
     """
 
     name = models.TextField(primary_key=True)
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
+    completed_at = models.DateTimeField(null=True)
+    failed_at = models.DateTimeField(null=True)
+    expected_from = models.DateTimeField(db_default=Now())
     runs = models.PositiveBigIntegerField(default=0)
     failures = models.PositiveBigIntegerField(default=0)
     handled = models.PositiveBigIntegerField(default=0)
     backlog = models.PositiveBigIntegerField(default=0)
     last_error = models.TextField(default="", blank=True)
+    failure = models.TextField(default="", db_default="", blank=True)
 
     class Meta:
         db_table = "job_runs"

@@ -10,9 +10,17 @@ from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from caracal_site import context, errors, facts, health, log_counts, sealing
+from caracal_site import (
+    context,
+    errors,
+    facts,
+    health,
+    log_counts,
+    sealing,
+    timetable,
+)
 from caracal_site.errors import ServiceUnavailable
-from caracal_site.facts import Facts
+from caracal_site.facts import Facts, JobFacts
 
 METRICS_CONTENT_TYPE = "text/plain; version=0.0.4"
 # The jobs that do what the contract calls by other names.
@@ -147,6 +155,8 @@ def _jobs(read: Facts) -> Iterator[Metric]:
     ):
         name, runs = f"caracal_{sweeper}_runs", read.job(job).runs
         yield CounterMetricFamily(name, f"Runs of {job}.", value=runs)
+    # One that has not run yet counts as zero, so that its counter has a beginning.
+    jobs = {name: JobFacts() for name in timetable.periods()} | read.jobs
     counted = (
         ("runs", "Runs."),
         ("failures", "Runs that failed."),
@@ -156,14 +166,37 @@ def _jobs(read: Facts) -> Iterator[Metric]:
         family: Metric = CounterMetricFamily(
             f"caracal_job_{member}", help_text, labels=["job"]
         )
-        for job, numbers in read.jobs.items():
+        for job, numbers in jobs.items():
             family.add_metric([job], getattr(numbers, member))  # type: ignore[attr-defined]
         yield family
-    left = GaugeMetricFamily("caracal_job_backlog", "Rows left to do.", labels=["job"])
-    age = GaugeMetricFamily(
-        "caracal_job_age_seconds", "Time since the last recorded run.", labels=["job"]
+    gauges = [
+        _Gauges("caracal_job_backlog", "Rows left to do."),
+        _Gauges("caracal_job_age_seconds", "Time since the last recorded run."),
+        _Gauges("caracal_job_last_run_seconds", "How long the last recorded run took."),
+    ]
+    for job, numbers in jobs.items():
+        values = (numbers.backlog, numbers.age_seconds, numbers.took_seconds)
+        for gauge, value in zip(gauges, values, strict=True):
+            gauge.add_metric([job], value)
+    yield from gauges
+    yield from _lateness(jobs)
+
+
+class _Gauges(GaugeMetricFamily):
+    """A gauge of each job."""
+
+    def __init__(self, name: str, help_text: str) -> None:
+        super().__init__(name, help_text, labels=["job"])
+
+
+def _lateness(jobs: dict[str, JobFacts]) -> Iterator[Metric]:
+    """Of the jobs of the timetable."""
+    lag = _Gauges(
+        "caracal_job_lag_seconds", "How far past its time a completed run is."
     )
-    for job, numbers in read.jobs.items():
-        left.add_metric([job], numbers.backlog)
-        age.add_metric([job], numbers.age_seconds)
-    yield from (left, age)
+    stuck = _Gauges("caracal_job_stuck", "Whether no run has come to its end for long.")
+    for job, period in timetable.periods().items():
+        silent = jobs[job].silent_seconds
+        lag.add_metric([job], max(0.0, silent - period))
+        stuck.add_metric([job], silent > timetable.stuck_after(period))
+    yield from (lag, stuck)

@@ -378,6 +378,8 @@ WORKER_HEARTBEAT_INTERVAL_MS = env.int("WORKER_HEARTBEAT_INTERVAL_MS", default=5
 WORKER_HEARTBEAT_MAX_AGE_SECONDS = env.int(
     "WORKER_HEARTBEAT_MAX_AGE_SECONDS", default=30
 )
+# How many of its periods a job may be silent before readiness calls it stuck; 0: any.
+JOB_STUCK_PERIODS = env.int("JOB_STUCK_PERIODS", default=5)
 
 # --- Celery ----------------------------------------------------------------------
 

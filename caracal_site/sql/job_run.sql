@@ -1,16 +1,23 @@
--- Adds runs of one job to its row. One row, by primary key.
+-- Adds runs of one job to its row. One row, by primary key. ``failure`` is what went
+-- wrong in the latest of them that failed, ``error`` in the last one.
 INSERT INTO job_runs (
-    name, started_at, finished_at, runs, failures, handled, backlog, last_error
+    name, started_at, finished_at, completed_at, failed_at,
+    runs, failures, handled, backlog, last_error, failure
 )
 VALUES (
     %(name)s, now() - make_interval(secs => %(seconds)s), now(),
-    %(runs)s, %(failures)s, %(handled)s, %(backlog)s, %(error)s
+    CASE WHEN %(is_complete)s THEN now() END,
+    CASE WHEN %(failure)s::text <> '' THEN now() END,
+    %(runs)s, %(failures)s, %(handled)s, %(backlog)s, %(error)s, %(failure)s
 )
 ON CONFLICT (name) DO UPDATE SET
     started_at = excluded.started_at,
     finished_at = excluded.finished_at,
+    completed_at = coalesce(excluded.completed_at, job_runs.completed_at),
+    failed_at = coalesce(excluded.failed_at, job_runs.failed_at),
     runs = job_runs.runs + excluded.runs,
     failures = job_runs.failures + excluded.failures,
     handled = job_runs.handled + excluded.handled,
     backlog = excluded.backlog,
-    last_error = excluded.last_error
+    last_error = excluded.last_error,
+    failure = coalesce(nullif(excluded.failure, ''), job_runs.failure)

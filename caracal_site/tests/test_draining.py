@@ -72,6 +72,7 @@ def serving(name: str) -> Iterator[Server]:
         **os.environ,
         "DATABASE_URL": url._replace(path=f"/{database}").geturl(),
         "API_READY_OUTBOX_DEAD_MAX": "1000000",
+        "JOB_STUCK_PERIODS": "0",
         "READY_RATE_LIMIT_PER_MIN": "0",
         "SHUTDOWN_DRAIN_MS": str(DRAIN_SECONDS * 1000),
         "CARACAL_MODE": "dev",

@@ -31,6 +31,8 @@ def is_up(settings: Any) -> None:
     """Every dependency answers; what other tests parked does not count."""
     worker_heartbeat()
     settings.API_READY_OUTBOX_DEAD_MAX = OutboxEvent.objects.parked().count()
+    # Nor does it that nobody runs jobs here.
+    settings.JOB_STUCK_PERIODS = 0
 
 
 @pytest.fixture
