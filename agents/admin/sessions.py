@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin import ModelAdmin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
@@ -24,7 +25,7 @@ from agents.models import AgentSession, Capacity
 from caracal_site.console import columns, display, overview
 from caracal_site.console.actors import console_actor
 from caracal_site.console.base import EvidenceAdmin
-from caracal_site.console.filters import ZoneFilter, linked
+from caracal_site.console.filters import StateFilter, ZoneFilter, linked
 from caracal_site.console.overview import Figure
 from caracal_site.console.panels import Cell, Facts, Panel, Pictures, Table
 from caracal_site.errors import CaracalError
@@ -34,6 +35,24 @@ from zones.models import Application, Zone
 
 EDGE_HEADINGS = ("Delegation", "Agent", "Status", "Scopes", "Resource", "Expires")
 NAMED_APPLICATIONS = 50
+
+
+class LivenessFilter(StateFilter):
+    """Live agents unless asked otherwise: those that ended are ever more."""
+
+    field = "terminated_at"
+    ended = "ended"
+
+    def lookups(
+        self, request: HttpRequest, model_admin: ModelAdmin[Any]
+    ) -> list[tuple[str, str]]:
+        live, *others = super().lookups(request, model_admin)
+        return [live, ("active", "Active"), ("suspended", "Suspended"), *others]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        if self.value() in ("active", "suspended"):
+            return queryset.filter(terminated_at=None, status=self.value())
+        return super().queryset(request, queryset)
 
 
 @admin.register(AgentSession)
@@ -57,7 +76,7 @@ class AgentSessionAdmin(EvidenceAdmin):
         columns.left("heartbeat_deadline_at", "lease ends"),
     )
     list_filter = (
-        "status",
+        LivenessFilter,
         "lifecycle",
         ZoneFilter,
         linked("application_id", "application"),
@@ -225,7 +244,7 @@ def _tables(around: Surroundings) -> Iterable[Table]:
             for child in around.children[:SHOWN]
         ],
         empty="This agent spawned nobody.",
-        more=_more(around.children, f"{agents}?parent={pk}"),
+        more=_more(around.children, f"{agents}?state=all&parent={pk}"),
     )
 
 

@@ -16,6 +16,7 @@ from delegations.models import DelegationEdge
 SHOWN = 50
 DRAWN = 5
 DRAWN_ANCESTORS = 3
+DRAWN_SIBLINGS = 2
 LIVE = ("active", "suspended")
 
 
@@ -27,7 +28,10 @@ class Surroundings:
     inbound: Sequence[DelegationEdge]
     outbound: Sequence[DelegationEdge]
     ancestors: Sequence[AgentSession]
+    siblings: Sequence[AgentSession]
     children: Sequence[AgentSession]
+    # What delegations there are between those that the picture of the tree shows.
+    kinship: Sequence[DelegationEdge]
 
 
 def surroundings(agent: AgentSession) -> Surroundings:
@@ -35,13 +39,24 @@ def surroundings(agent: AgentSession) -> Surroundings:
         "source_session__application", "target_session__application", "resource"
     ).order_by("status", "-id")
     agents = AgentSession.objects.select_related("application")
-    above = agents.in_bulk(agent.ancestor_ids)
+    found = agents.in_bulk(agent.ancestor_ids)
+    above = [found[id_] for id_ in agent.ancestor_ids if id_ in found]
+    below = list(agents.filter(parent=agent).order_by("status", "-id")[: SHOWN + 1])
+    beside = agents.filter(parent=agent.parent_id).exclude(pk=agent.pk)
+    siblings = (
+        list(beside.order_by("status", "-id")[: DRAWN_SIBLINGS + 1])
+        if agent.parent_id
+        else []
+    )
+    drawn = [one.pk for one in (agent, *above, *siblings, *below[:DRAWN])]
     return Surroundings(
         agent,
         list(edges.inbound_to(agent.pk)[: SHOWN + 1]),
         list(edges.outbound_from(agent.pk)[: SHOWN + 1]),
-        [above[id_] for id_ in agent.ancestor_ids if id_ in above],
-        list(agents.filter(parent=agent).order_by("status", "-id")[: SHOWN + 1]),
+        above,
+        siblings,
+        below,
+        list(edges.filter(source_session__in=drawn, target_session__in=drawn)[:SHOWN]),
     )
 
 
@@ -65,7 +80,8 @@ def delegation_picture(around: Surroundings) -> Drawing:
 
 
 def tree_picture(around: Surroundings) -> Drawing:
-    """The agent between its ancestors and its children."""
+    """The agent between its ancestors and its children, beside its siblings. An arrow
+    leads to a child, and says what was delegated to it on the way."""
     here = around.agent
     above = list(around.ancestors)
     rows: list[list[Node]] = []
@@ -76,11 +92,28 @@ def tree_picture(around: Surroundings) -> Drawing:
     else:
         rows = [[_node(agent)] for agent in above]
     chain = [row[0].key for row in rows] + [here.pk]
-    arrows = [Arrow(source=a, target=b) for a, b in pairwise(chain)]
-    children = list(around.children)
-    arrows += [Arrow(source=here.pk, target=child.pk) for child in children[:DRAWN]]
-    rows += [[_node(here, tone="self")], _row(children, f"?parent={here.pk}")]
+    siblings = list(around.siblings[:DRAWN_SIBLINGS])
+    children = list(around.children[:DRAWN])
+    lines = [
+        *pairwise(chain),
+        *((here.parent_id or "", sibling.pk) for sibling in siblings),
+        *((here.pk, child.pk) for child in children),
+    ]
+    delegated = {(one.source, one.target): one for one in _arrows(around.kinship)}
+    arrows = [
+        delegated.get(line, Arrow(source=line[0], target=line[1])) for line in lines
+    ]
+    rows += [_beside(around), _row(around.children, f"?parent={here.pk}")]
     return drawing.layered("The agent tree around this agent", rows, arrows)
+
+
+def _beside(around: Surroundings) -> list[Node]:
+    """The agent's own row: itself between its siblings."""
+    here = _node(around.agent, tone="self")
+    siblings = [_node(agent) for agent in around.siblings[:DRAWN_SIBLINGS]]
+    if len(around.siblings) > DRAWN_SIBLINGS:
+        siblings.append(Node(key="siblings", title="and more siblings", tone="more"))
+    return [*siblings[:1], here, *siblings[1:]]
 
 
 def _distinct(agents: Iterable[AgentSession]) -> list[AgentSession]:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
 from datetime import timedelta
 from itertools import permutations
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 import pytest
+from django.conf import settings
+from django.db import connection
 from django.utils import timezone
 
 from agents.models import AgentSession
 from agents.services import expire_due_agents
 from caracal_site import actors
-from caracal_site.testing.races import Threads, held
+from caracal_site.testing.races import Threads, held, wait_for
 from caracal_site.testing.world import World
 from delegations.models import DelegationEdge
 from zones import services
@@ -283,3 +292,43 @@ def test_the_same_turn_from_many_hands_happens_once(world: World) -> None:
         found = world.at_once(*(world.start_turn(verb, root) for _ in range(6)))
         assert sorted(found) == [200] + [409] * 5, verb
     assert [world.agent(agent).transition for agent in (root, child)] == [2, 2]
+
+
+SWEEP = """
+import django
+django.setup()
+from agents.tasks import expire_agents
+expire_agents()
+"""
+
+
+def test_a_sweep_that_is_killed_on_the_way_is_done_by_the_next(world: World) -> None:
+    """It has locked the root of a tree and waits for the leaf: nothing of it stays."""
+    expire_due_agents()  # what other tests left
+    root = world.spawn()
+    leaf = world.spawn(root)
+    rows(root).update(expires_at=timezone.now() - timedelta(seconds=1))
+    url = urlsplit(settings.DATABASE_URL)
+    database = quote(connection.settings_dict["NAME"])
+    environment = os.environ | {
+        "DATABASE_URL": url._replace(path=f"/{database}").geturl(),
+        "DB_LOCK_TIMEOUT_MS": "60000",
+    }
+    with held(rows(leaf)):
+        sweep = subprocess.Popen(
+            [sys.executable, "-c", SWEEP], env=environment, cwd=settings.BASE_DIR
+        )
+        given_up_at = time.monotonic() + 30
+        while time.monotonic() < given_up_at:
+            with suppress(AssertionError):
+                wait_for(1)
+                break
+        sweep.kill()
+        assert sweep.wait() == -signal.SIGKILL
+    assert [world.agent(a).status for a in (root, leaf)] == ["active", "active"]
+    world.assert_sound()
+    assert expire_due_agents().handled == 2
+    assert expire_due_agents().handled == 0
+    assert [world.agent(a).status for a in (root, leaf)] == ["expired", "terminated"]
+    assert [world.agent(a).transition for a in (root, leaf)] == [1, 1]
+    world.assert_sound()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import timedelta
 
 import pytest
 from django.contrib import admin
@@ -10,7 +11,10 @@ from django.contrib.auth.models import Permission, User
 from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
+from agents.admin.surroundings import surroundings, tree_picture
+from agents.models import AgentSession
 from caracal_site import rates
 from caracal_site.actors import Actor
 from caracal_site.console.pages import ConsoleAdmin
@@ -18,6 +22,9 @@ from caracal_site.console.site import SECTIONS, SIGN_INS_PER_MINUTE
 from caracal_site.console.tests import asking
 from caracal_site.errors import RateLimited
 from caracal_site.ids import new_id
+from caracal_site.models import JobRun
+from caracal_site.tasks import worker_heartbeat
+from caracal_site.testing.world import World
 from zones import services
 from zones.models import Application, Zone
 
@@ -214,3 +221,73 @@ def test_what_was_in_an_archived_zone_can_still_be_seen(
         assert console.get(asking.change(row)).status_code == 200
     page = asking.text(console.get(asking.change(rows["agents.agentsession"])))
     assert "There is no such zone." in page
+
+
+def test_agents_that_ended_are_listed_only_when_asked_for(
+    console: Client, world: World
+) -> None:
+    rows = [world.agent(world.spawn()) for _ in range(3)]
+    running, resting, ended = rows
+    world.suspend({"agent_session_id": resting.pk})
+    world.terminate({"agent_session_id": ended.pk})
+    listed = asking.changelist(AgentSession) + f"?zone={world.zone.pk}&state="
+    for state, expected in (
+        ("", {running.pk, resting.pk}),
+        ("live", {running.pk, resting.pk}),
+        ("active", {running.pk}),
+        ("suspended", {resting.pk}),
+        ("ended", {ended.pk}),
+        ("all", {row.pk for row in rows}),
+    ):
+        found = console.get(listed + state).context["cl"].result_list
+        assert {row.pk for row in found} == expected, state
+
+
+def test_a_tree_shows_parents_siblings_and_children_and_what_was_delegated(
+    world: World,
+) -> None:
+    root = world.spawn()
+    here, first, second = (world.spawn(root) for _ in range(3))
+    child = world.spawn(here)
+    world.delegate(root, here, constraints={"max_hops": 3})
+    world.delegate(here, child, constraints={"max_hops": 2})
+    world.delegate(first, second)
+    drawn = tree_picture(surroundings(world.agent(here)))
+    ids = [each["agent_session_id"] for each in (root, here, first, second, child)]
+    assert {box.node.key for box in drawn.boxes} == set(ids)
+    arrows = {(line.arrow.source, line.arrow.target): line for line in drawn.lines}
+    top, middle, *beside, bottom = ids
+    assert arrows.keys() == {
+        (top, middle),
+        (middle, bottom),
+        *((top, other) for other in beside),
+    }
+    labels = {pair: line.arrow.label for pair, line in arrows.items()}
+    assert labels[top, middle] == labels[middle, bottom] == "docs:read"
+    assert {labels[top, other] for other in beside} == {""}
+
+
+def test_the_list_of_jobs_says_how_each_is(console: Client) -> None:
+    worker_heartbeat()
+    now, long_ago = timezone.now(), timezone.now() - timedelta(days=9)
+    name = "prune-receipts"
+    job = JobRun.objects.filter(name=name)
+
+    def told() -> list[str]:
+        page = console.get(asking.changelist(JobRun))
+        row = asking.text(page).partition(f">{name}</code>")[2].partition("</tr>")[0]
+        states = ("stuck", "failing", "waiting", "fine")
+        return [state for state in states if f">{state}</span>" in row]
+
+    job.update(completed_at=None, expected_from=now, last_error="")
+    assert told() == ["waiting"]
+    job.update(completed_at=now)
+    assert told() == ["fine"]
+    job.update(last_error="RedisError: away", failure="RedisError: away")
+    assert told() == ["failing"]
+    job.update(completed_at=long_ago, expected_from=long_ago)
+    assert told() == ["stuck"]
+    page = asking.text(console.get(asking.change(job.get())))
+    assert "RedisError: away" in page
+    assert "stuck" in asking.text(console.get(reverse("admin:index")))
+    job.update(completed_at=now, last_error="")

@@ -28,7 +28,7 @@ GOLDEN = {
     AdminAuditEvent: 5,
     OutboxEvent: 5,
 }
-AGENT_PAGE = 12
+AGENT_PAGE = 14
 
 
 def statements(console: Client, page: str) -> int:
