@@ -22,6 +22,7 @@ from django.db import connection
 from caracal_site.supervisor import commands
 from caracal_site.tasks import worker_heartbeat
 from caracal_site.testing.installation import free_ports
+from zones.models import Zone
 
 DRAIN_SECONDS = 2
 PATIENCE_SECONDS = 60
@@ -108,3 +109,50 @@ def test_what_is_told_to_stop_is_unready_and_then_gone(name: str) -> None:
         assert DRAIN_SECONDS <= took < DRAIN_SECONDS + 8
         with pytest.raises(OSError):  # noqa: PT011 - refused, in whatever words
             server.ask("/health")
+
+
+def listening(
+    server: Server, zone_id: str
+) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+    """A stream of events that has begun."""
+    asking = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    token = {"Authorization": f"Bearer {settings.CARACAL_COORDINATOR_TOKEN}"}
+    stream = {**token, "Accept": "text/event-stream"}
+    asking.request("GET", f"/zones/{zone_id}/events", headers=stream)
+    answer = asking.getresponse()
+    assert (answer.status, answer.readline()) == (200, b"retry: 2000\n")
+    return asking, answer
+
+
+def wait_until_waiting(server: Server, count: int) -> None:
+    """Returns when the process says that so many wait for events."""
+    asking = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    token = {"Authorization": f"Bearer {settings.CARACAL_COORDINATOR_TOKEN}"}
+    wanted = f"\ncaracal_event_waiters {float(count)}\n"
+    given_up_at = time.monotonic() + PATIENCE_SECONDS
+    found = ""
+    while wanted not in found:
+        assert time.monotonic() < given_up_at, f"never did {count} wait"
+        asking.request("GET", "/metrics", headers=token)
+        found = asking.getresponse().read().decode()
+    asking.close()
+
+
+def test_a_server_knows_when_a_listener_has_gone_and_ends_the_others(
+    zone: Zone,
+) -> None:
+    worker_heartbeat()
+    with serving("coordinator") as server:
+        server.wait_until("/health", 200)
+        (leaving, first), (staying, second) = (listening(server, zone.id) for _ in "12")
+        wait_until_waiting(server, 2)
+        first.close()
+        leaving.close()
+        wait_until_waiting(server, 1)
+        begun = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        second.read()
+        staying.close()
+        assert time.monotonic() - begun < DRAIN_SECONDS, "with the first word of it"
+        server.process.wait(PATIENCE_SECONDS)
+        assert time.monotonic() - begun < DRAIN_SECONDS + 4
