@@ -29,7 +29,7 @@ def health(request: HttpRequest) -> HttpResponse:
 
 @reads
 def ready(request: HttpRequest) -> HttpResponse:
-    """Readiness: database, Redis, parked events and the workers' heartbeat."""
+    """Readiness: database, Redis, parked events, the workers' heartbeat, stuck jobs."""
     try:
         rates.check("ready", client_address(request), settings.READY_RATE_LIMIT_PER_MIN)
     except RateLimited as error:

@@ -52,7 +52,7 @@ routes = [
         "/ready",
         "ready",
         ready,
-        "Readiness: database, Redis, the workers' heartbeat and parked events.",
+        "Readiness: database, Redis, parked events, the workers' heartbeat, stuck jobs.",
         access=Access.PUBLIC,
         answer=Ok,
         tags=("operations",),
