@@ -52,7 +52,7 @@ routes = [
         "/ready",
         "ready",
         ready,
-        "Readiness: database, Redis, parked events, the workers' heartbeat, stuck jobs.",
+        "Readiness: database, Redis, parked events, heartbeat of workers, stuck jobs.",
         access=Access.PUBLIC,
         answer=Ok,
         tags=("operations",),
