@@ -41,6 +41,8 @@ def test_the_commands_of_the_documents_do_what_they_say(tmp_path: Path) -> None:
     in_order = (
         '"effective_scopes":["calendar:read"]',
         '"revoked_edges":1',
+        '"next_after":',
+        "event: caracal.agents.lifecycle",
         '"valid":true',
         '"would_activate":true',
         '"expected_decision":"allow"',
