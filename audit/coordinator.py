@@ -87,8 +87,9 @@ async def _page_in_time(call: Call) -> Page:
     try:
         # What was published before the turn began notified nobody.
         turn.wake()
-        while not page.events and await turn.news(until - loop.time()):
-            if turn.is_over:
+        while not page.events and (left := until - loop.time()) > 0:
+            has_more = page.is_full or await turn.news(left)
+            if turn.is_over or not has_more:
                 break
             page = await _next_page(call, page.reached)
     finally:
