@@ -202,6 +202,6 @@ ROUTE = Route(
     operator=True,
     errors=(*_codes(EventsExpired, EventsAhead), "too_many_waiters"),
     tags=("events",),
-    extra={"parameters": [LAST_EVENT_ID], "also": {EVENT_STREAM: openapi.TEXT}},
+    extra={"parameters": [LAST_EVENT_ID], "other_media": {EVENT_STREAM: openapi.TEXT}},
 )
 routes = [ROUTE]

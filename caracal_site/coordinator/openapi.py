@@ -155,7 +155,7 @@ def _responses(route: Route, known: dict[Any, Any]) -> dict[str, Any]:
         media_type = route.extra.get("media_type", "application/json")
         fallback = {"type": "string"} if "media_type" in route.extra else {}
         success["content"] = {media_type: {"schema": known.get(route.answer, fallback)}}
-        for other, schema in route.extra.get("also", {}).items():
+        for other, schema in route.extra.get("other_media", {}).items():
             success["content"][other] = {"schema": schema}
     successes = {str(s): success for s in (route.status, route.also) if s}
     return {**successes, **openapi.refusals(_codes(route))}
