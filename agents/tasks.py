@@ -41,7 +41,7 @@ def end_unseen_services() -> Outcome:
 
 @shared_task
 @job("age-services")
-def age_services() -> int:
+def age_services() -> Outcome:
     """Writes down that service records past their lease are unhealthy."""
     return registry.age_services()
 

@@ -537,9 +537,10 @@ def test_a_link_leads_where_the_provider_sends_people_back_to(flow: Flow) -> Non
 def test_coming_back_is_limited(flow: Flow) -> None:
     browser = a_browser()
     here = f"{flow.path('callback')}?state={'s' * 43}"
-    codes = [browser.get(here).status_code for _ in range(61)]
+    # The minute may turn in between: then there are two windows.
+    codes = [browser.get(here).status_code for _ in range(121)]
     assert codes[0] == 400
-    assert codes[-1] == 429
+    assert 429 in codes
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,12 @@ from agents.registry.events import (
 )
 from agents.registry.rules import endpoint_fault
 from audit import record
-from caracal_site import context, jobs, statements
+from caracal_site import context, statements
 from caracal_site.actors import Actor
 from caracal_site.database import Changed
 from caracal_site.errors import InvalidBody, Issue
 from caracal_site.ids import new_id
+from caracal_site.jobs import Outcome, in_batches
 from tokens.bearer import caller_parameters, refuse_dead_caller
 
 
@@ -87,9 +88,9 @@ def register_service(
     return Registered(str(service), is_new=not known)
 
 
-def age_services() -> int:
-    """Writes down that services past their lease are unhealthy. Returns how many."""
-    return jobs.in_batches("agents/registry/age", {})
+def age_services() -> Outcome:
+    """Writes down that services past their lease are unhealthy."""
+    return in_batches("agents/registry/age", {})
 
 
 def _columns(actor: Actor, zone_id: str, request: ServiceRequest) -> dict[str, Any]:
