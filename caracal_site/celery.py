@@ -62,6 +62,10 @@ app.conf.beat_schedule = {
         "schedule": _seconds(settings.TTL_SWEEP_INTERVAL_MS),
     },
     "expire-sessions": {"task": "tokens.tasks.expire_sessions", "schedule": 60.0},
+    "expire-step-up-challenges": {
+        "task": "tokens.tasks.expire_step_up_challenges",
+        "schedule": 60.0,
+    },
     "promote-signing-keys": {
         "task": "tokens.tasks.promote_signing_keys",
         "schedule": 60.0,

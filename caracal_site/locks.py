@@ -26,6 +26,7 @@ class LockClass(IntEnum):
     PROVIDER_IDENTIFIER = 8
     RESOURCE_IDENTIFIER = 9
     RECEIPT = 10
+    STEP_UP = 11
 
 
 class OutsideTransaction(RuntimeError):

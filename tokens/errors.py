@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from caracal_site.errors import CaracalError, RateLimited, RetryLater
@@ -29,10 +30,64 @@ class ClientNotAuthenticated(CaracalError):
 
 
 class ChallengeInvalid(CaracalError):
-    """The step-up challenge is unknown, expired or used."""
+    """The step-up challenge is not one that was satisfied for this request, or it was
+    rejected or used."""
 
     code = "access_denied"
     status = 401
+
+
+class InteractionRequired(CaracalError):
+    """A person has to approve this request: send it again with challenge_id once they
+    have."""
+
+    code = "interaction_required"
+    status = 401
+
+    def __init__(self, challenge: Mapping[str, Any]) -> None:
+        super().__init__(
+            extra=challenge,
+            headers={
+                "WWW-Authenticate": 'Bearer error="interaction_required"',
+                "Pragma": "no-cache",
+            },
+        )
+
+
+class TooManyChallenges(RetryLater):
+    """Too many requests of this application already wait for a person."""
+
+    code = "provider_rate_limited"
+    status = 429
+    retry_after_seconds = 60
+
+
+class ChallengeNotFound(CaracalError):
+    """There is no such step-up challenge in this zone."""
+
+    code = "challenge_not_found"
+    status = 404
+
+
+class ChallengeNotSatisfiable(CaracalError):
+    """The step-up challenge can no longer be answered."""
+
+    code = "challenge_not_satisfiable"
+    status = 409
+
+
+class NoSuchStepUp(CaracalError):
+    """There is no such step-up challenge."""
+
+    code = "resource_not_found"
+    status = 404
+
+
+class StepUpExpired(CaracalError):
+    """The step-up challenge was not answered and used in time."""
+
+    code = "challenge_expired"
+    status = 410
 
 
 class ExchangeDenied(CaracalError):

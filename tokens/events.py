@@ -1,4 +1,4 @@
-"""What happens to authority sessions and signing keys."""
+"""What happens to authority sessions, signing keys and step-up challenges."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from audit.events import Event, News
 
 SESSIONS_REVOKE = "caracal.sessions.revoke"
 KEYS_INVALIDATE = "caracal.keys.invalidate"
+STEP_UP_LIFECYCLE = "caracal.step_up.lifecycle"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,3 +78,86 @@ class SigningKeyWithdrawn(_KeysChanged):
 
     name: ClassVar[str] = "signing_key.withdrawn"
     sentence: ClassVar[str] = "A signing key was withdrawn."
+
+
+@dataclass(frozen=True, kw_only=True)
+class _ChallengeChanged(Event):
+    entity_type: ClassVar[str] = "step-up-challenges"
+    state: ClassVar[str]
+    producer: ClassVar[str] = "api"
+
+    application_id: str
+
+    def summary(self) -> dict[str, Any]:
+        return {"application_id": self.application_id}
+
+    def news(self) -> list[News]:
+        payload = {
+            "event": self.name,
+            "zone_id": self.zone_id,
+            "challenge_id": self.entity_id,
+            "application_id": self.application_id,
+            "state": self.state,
+        }
+        by_coordinator = self.producer == "coordinator"
+        key = f"{self.name}:{self.entity_id}" if by_coordinator else None
+        return [News(STEP_UP_LIFECYCLE, payload, self.producer, key)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepUpRequested(_ChallengeChanged):
+    """A token request waits for a person."""
+
+    name: ClassVar[str] = "step_up.requested"
+    sentence: ClassVar[str] = "A token request waits for approval."
+    state: ClassVar[str] = "pending"
+    producer: ClassVar[str] = "coordinator"
+
+    resources: tuple[str, ...]
+    scopes: tuple[str, ...]
+
+    def summary(self) -> dict[str, Any]:
+        asked = {"resources": list(self.resources), "scopes": list(self.scopes)}
+        return {**super().summary(), **asked}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepUpSatisfied(_ChallengeChanged):
+    """A person approved a token request."""
+
+    name: ClassVar[str] = "step_up.satisfied"
+    sentence: ClassVar[str] = "A token request was approved."
+    state: ClassVar[str] = "satisfied"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepUpRejected(_ChallengeChanged):
+    """A person rejected a token request."""
+
+    name: ClassVar[str] = "step_up.rejected"
+    sentence: ClassVar[str] = "A token request was rejected."
+    state: ClassVar[str] = "rejected"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepUpConsumed(_ChallengeChanged):
+    """The token that was approved went out."""
+
+    name: ClassVar[str] = "step_up.consumed"
+    sentence: ClassVar[str] = "An approval was used for its token."
+    state: ClassVar[str] = "consumed"
+    producer: ClassVar[str] = "coordinator"
+
+    session_id: str
+
+    def summary(self) -> dict[str, Any]:
+        return {**super().summary(), "session_id": self.session_id}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepUpExpired(_ChallengeChanged):
+    """Nobody answered in time, or nobody used the answer."""
+
+    name: ClassVar[str] = "step_up.expired"
+    sentence: ClassVar[str] = "A request for approval ran out of time."
+    state: ClassVar[str] = "expired"

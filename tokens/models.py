@@ -1,4 +1,5 @@
-"""Signing keys of zones, and the authority sessions tokens stand for."""
+"""Signing keys of zones, the authority sessions tokens stand for, and the challenges
+that people answer before there is a token."""
 
 from __future__ import annotations
 
@@ -7,7 +8,11 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from caracal_site.ids import IdField, PrimaryIdField
-from tokens.querysets import SessionQuerySet, SigningKeyQuerySet
+from tokens.querysets import (
+    SessionQuerySet,
+    SigningKeyQuerySet,
+    StepUpChallengeQuerySet,
+)
 
 
 class SigningKeyState(models.TextChoices):
@@ -139,3 +144,113 @@ class Session(models.Model):
 
     def __str__(self) -> str:
         return self.id
+
+
+class ChallengeType(models.TextChoices):
+    HUMAN_APPROVAL = "human_approval"
+
+
+class ChallengeState(models.TextChoices):
+    PENDING = "pending"
+    SATISFIED = "satisfied"
+    REJECTED = "rejected"
+    CONSUMED = "consumed"
+    EXPIRED = "expired"
+
+
+class StepUpChallenge(models.Model):
+    """A token request that waits for a person, or one that a person has answered.
+
+    Invariants: it is answered once, before ``expires_at``; an approval is good for one
+    token of the same application, agent session, delegation edge, session, resources
+    and scopes (``binding_hash``), with a life of at most ``ttl_seconds``.
+    """
+
+    id = PrimaryIdField()
+    zone = models.ForeignKey(
+        "zones.Zone", models.PROTECT, related_name="challenges", db_index=False
+    )
+    application = models.ForeignKey(
+        "zones.Application", models.PROTECT, related_name="challenges", db_index=False
+    )
+    session_id = IdField(null=True)
+    agent_session_id = IdField(null=True)
+    delegation_edge_id = IdField(null=True)
+    challenge_type = models.TextField(
+        choices=ChallengeType.choices, default=ChallengeType.HUMAN_APPROVAL
+    )
+    metadata_json = models.JSONField(default=dict)
+    ttl_seconds = models.PositiveIntegerField()
+    binding_hash = models.BinaryField(max_length=32, editable=False)
+    state = models.TextField(
+        choices=ChallengeState.choices, default=ChallengeState.PENDING
+    )
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    expires_at = models.DateTimeField()
+    satisfied_at = models.DateTimeField(null=True)
+    approver_subject_id = models.TextField(null=True)
+    rejected_at = models.DateTimeField(null=True)
+    rejected_by = models.TextField(null=True)
+    reason = models.TextField(null=True)
+    consumed_at = models.DateTimeField(null=True)
+    consumed_session_id = IdField(null=True)
+    version = models.BigIntegerField(db_default=1, editable=False)
+
+    objects = StepUpChallengeQuerySet.as_manager()
+
+    class Meta:
+        db_table = "step_up_challenges"
+        ordering = ("-created_at", "-id")
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(challenge_type__in=ChallengeType.values),
+                name="step_up_challenges_type_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=ChallengeState.values),
+                name="step_up_challenges_state_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(satisfied_at=None, approver_subject_id=None)
+                | Q(satisfied_at__isnull=False, approver_subject_id__isnull=False),
+                name="step_up_challenges_approver_named",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state__in=["satisfied", "consumed"])
+                | Q(satisfied_at__isnull=False),
+                name="step_up_challenges_answered_first",
+            ),
+            models.CheckConstraint(
+                condition=Q(consumed_at=None) | Q(state="consumed"),
+                name="step_up_challenges_consumed_once",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                "zone",
+                F("created_at").desc(),
+                F("id").desc(),
+                name="step_up_challenges_listing",
+            ),
+            models.Index(
+                fields=["application", "binding_hash"],
+                condition=Q(state__in=["pending", "satisfied"]),
+                name="step_up_challenges_open",
+            ),
+            models.Index(
+                fields=["expires_at"],
+                condition=Q(state__in=["pending", "satisfied"]),
+                name="step_up_challenges_expiring",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.id
+
+    @property
+    def scopes(self) -> list[str]:
+        return list(self.metadata_json.get("requested_scopes", ()))
+
+    @property
+    def resources(self) -> list[str]:
+        return list(self.metadata_json.get("resources", ()))

@@ -20,3 +20,10 @@ def expire_sessions() -> int:
 def promote_signing_keys() -> int:
     """Lets published keys sign once every verifier may know them."""
     return services.promote_published_keys()
+
+
+@shared_task
+@job("expire-step-up-challenges")
+def expire_step_up_challenges() -> int:
+    """Marks requests that nobody answered, or used, in time."""
+    return services.expire_challenges()

@@ -196,6 +196,10 @@ API: list[tuple[str, str, ApiGuard]] = [
     ("DELETE", f"{_ZONE}/resources/{{id}}", ApiGuard.ZONE_WRITE),
     ("GET", f"{_ZONE}/resources/{{id}}/used-by", ApiGuard.ZONE_READ),
     ("GET", f"{_ZONE}/sessions", ApiGuard.ZONE_READ),
+    ("GET", f"{_ZONE}/step-up-challenges", ApiGuard.ZONE_READ),
+    ("GET", f"{_ZONE}/step-up-challenges/{{id}}", ApiGuard.ZONE_READ),
+    ("POST", f"{_ZONE}/step-up-challenges/{{id}}/reject", ApiGuard.ZONE_WRITE),
+    ("POST", f"{_ZONE}/step-up-challenges/{{id}}/satisfy", ApiGuard.ZONE_WRITE),
 ]
 
 _AGENTS = "/zones/{zone_id}/agents"
@@ -215,6 +219,7 @@ COORDINATOR: list[tuple[str, str, Guard]] = [
     ("GET", "/ready", Guard.PUBLIC),
     ("GET", "/redoc", Guard.PUBLIC),
     ("GET", "/stats", Guard.OPERATOR),
+    ("GET", "/step-up/{id}", Guard.PUBLIC),
     ("POST", "/v1/begin", Guard.OWN_ZONE),
     ("POST", "/v1/delegate-to-existing-agent", Guard.OWN_ZONE),
     ("POST", "/v1/end", Guard.OWN_ZONE),

@@ -1,9 +1,15 @@
-"""The verbs of signing keys and authority sessions.
+"""The verbs of signing keys, authority sessions and step-up challenges.
 
 ``tokens.services.issue``, which needs the zones app's services, is not imported here:
 those services need the ones below.
 """
 
+from tokens.services.approving import (
+    Answered,
+    expire_challenges,
+    reject_challenge,
+    satisfy_challenge,
+)
 from tokens.services.keys import (
     create_first_key,
     jwks,
@@ -17,15 +23,22 @@ from tokens.services.sessions import (
     preview_revocation,
     revoke_sessions,
 )
+from tokens.services.waiting import Standing, challenge_standing
 
 __all__ = [
+    "Answered",
+    "Standing",
+    "challenge_standing",
     "create_first_key",
+    "expire_challenges",
     "expire_sessions",
     "jwks",
     "preview_revocation",
     "promote_published_keys",
+    "reject_challenge",
     "reseal_signing_keys",
     "revoke_sessions",
     "rotate_signing_key",
+    "satisfy_challenge",
     "withdraw_signing_key",
 ]

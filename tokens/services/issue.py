@@ -30,14 +30,14 @@ from policies.decision import (
 from policies.explaining import why_denied
 from tokens import keys
 from tokens.errors import (
-    ChallengeInvalid,
     ClientNotAuthenticated,
     InvalidTokenRequest,
     PolicyEvaluationFailed,
     TooManyExchanges,
 )
 from tokens.forms import TokenRequest
-from tokens.services import binding, clients
+from tokens.models import ChallengeType, StepUpChallenge
+from tokens.services import binding, challenges, clients
 from tokens.services.binding import Binding
 from tokens.services.ledger import Ledger, Verdict
 from tokens.services.outcomes import Refusal, TokenAnswer
@@ -81,6 +81,7 @@ class Case:
     application: Application
     facts: Facts
     bound: Binding | None
+    approval: StepUpChallenge | None
 
 
 def issue_session_token(request: TokenRequest) -> TokenAnswer:
@@ -88,8 +89,8 @@ def issue_session_token(request: TokenRequest) -> TokenAnswer:
 
     The session behind the token and the ledger's rows commit together. A refusal is
     recorded, too, before it is raised: ClientNotAuthenticated, ZoneInvalid,
-    ExchangeDenied, PolicyEvaluationFailed, ChallengeInvalid, TooManyExchanges or
-    InvalidTokenRequest.
+    ExchangeDenied, PolicyEvaluationFailed, ChallengeInvalid, InteractionRequired,
+    TooManyChallenges, TooManyExchanges or InvalidTokenRequest.
     """
     application = clients.authenticate(request)
     try:
@@ -122,22 +123,43 @@ def _exchange(
     if facts is None or facts.seconds_left < 1:
         return None
     ledger = Ledger(request, application)
-    refusal = _unsupported(request) or _unusable_session(request, facts)
-    bound = None if refusal else binding.find(request, application)
-    if isinstance(bound, Refusal):
-        refusal, bound = bound, None
+    grounds = _grounds(request, application, facts)
+    if isinstance(grounds, Refusal):
+        return _refuse(grounds, ledger, _decided_by(application, facts))
+    ledger.bind(grounds.bound)
+    verdicts, refusal = _judged(grounds)
     if refusal is None:
-        case = Case(request, application, facts, bound)
-        ledger.bind(bound)
-        verdicts, refusal = _judged(case)
-        if refusal is None:
-            return _issue(case, verdicts, ledger)
-        ledger.add_verdicts(verdicts)
-    ledger.add_refusal(refusal.reason)
-    parameters = {"ledger": ledger.as_parameter(), **_decided_by(application, facts)}
+        return _issue(grounds, verdicts, ledger)
+    ledger.add_verdicts(verdicts, withheld=refusal)
+    return _refuse(refusal, ledger, _decided_by(application, facts))
+
+
+def _refuse(refusal: Refusal, ledger: Ledger, decided_by: Mapping[str, Any]) -> Refusal:
+    """The refusal, on record. Raises database.Changed."""
+    ledger.add_refusal(refusal)
+    parameters = {"ledger": ledger.as_parameter(), **decided_by}
     if not statements.execute("tokens/refuse_exchange", parameters):
         raise database.Changed
     return refusal
+
+
+def _grounds(
+    request: TokenRequest, application: Application, facts: Facts
+) -> Case | Refusal:
+    """What the request stands on, when all of that holds."""
+    unsupported = _unsupported(request)
+    if unsupported is not None:
+        return unsupported
+    approval = challenges.presented(request, application)
+    if isinstance(approval, Refusal):
+        return approval
+    unusable = _unusable_session(request, facts)
+    if unusable is not None:
+        return unusable
+    bound = binding.find(request, application)
+    if isinstance(bound, Refusal):
+        return bound
+    return Case(request, application, facts, bound, approval)
 
 
 def _facts(request: TokenRequest, application: Application) -> Facts | None:
@@ -179,13 +201,11 @@ def _decided_by(application: Application, facts: Facts) -> dict[str, Any]:
 
 
 def _unsupported(request: TokenRequest) -> Refusal | None:
-    """What only a gateway, an earlier challenge or a provider could make possible."""
+    """What only a gateway or a provider could make possible."""
     if request.subject_token:
         return Refusal("subject_token_needs_gateway")
     if request.actor_token:
         return Refusal("actor_token_not_supported")
-    if request.challenge_id or request.challenge_response:
-        return Refusal("challenge_invalid", ChallengeInvalid())
     if request.runtime_credential_injection:
         return Refusal("credential_injection_denied")
     return None
@@ -207,8 +227,12 @@ def _judged(case: Case) -> tuple[list[Verdict], Refusal | None]:
     except active.CannotLoad:
         return [], failed
     verdicts = [_judge(case, policies, name) for name in case.request.resources]
-    if any(verdict.is_incomplete for verdict in verdicts):
+    wanted = {verdict.step_up for verdict in verdicts} - {""}
+    is_unknown = bool(wanted - set(ChallengeType.values))
+    if is_unknown or any(verdict.is_incomplete for verdict in verdicts):
         return verdicts, failed
+    if wanted and case.approval is None:
+        return verdicts, challenges.ask(case.request, case.application)
     if not any(verdict.is_granted for verdict in verdicts):
         return verdicts, Refusal("nothing_granted")
     return verdicts, None
@@ -237,6 +261,7 @@ def _judge(case: Case, policies: ActiveSet | None, identifier: str) -> Verdict:
         session_id=request.session_id,
         delegation_edge_id=request.delegation_edge_id,
         delegation_edge=edge.for_policies if edge else None,
+        challenge_resolved=case.approval is not None,
     )
     decision = decide(question, policies)
     is_denial = decision.evaluation_status == COMPLETE and not decision.is_allowed
@@ -274,7 +299,11 @@ def _issue(case: Case, verdicts: Sequence[Verdict], ledger: Ledger) -> TokenAnsw
         raise InvalidTokenRequest(
             "The token would be too long; ask for fewer resources."
         )
-    ledger.add_verdicts(verdicts, jti=jti, sid=session_id)
+    told = {"jti": jti, "sid": session_id}
+    if case.approval is not None:
+        told["challenge_id"] = case.approval.id
+        challenges.consume(case.approval, request, application, session_id=session_id)
+    ledger.add_verdicts(verdicts, **told)
     parameters = {
         "scope": "",
         "agent_session_id": None,

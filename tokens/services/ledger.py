@@ -14,6 +14,7 @@ from policies import inputs, rules
 from policies.decision import COMPLETE, Decision, DecisionRequest
 from tokens.forms import TokenRequest
 from tokens.services.binding import Binding
+from tokens.services.outcomes import Refusal
 from zones.models import Application
 
 
@@ -37,6 +38,13 @@ class Verdict:
     def is_granted(self) -> bool:
         return self.decision is not None and self.decision.is_allowed
 
+    @property
+    def step_up(self) -> str:
+        """What has to happen before a token covers the resource, if anything has."""
+        diagnostics = self.decision.diagnostics if self.decision else ()
+        asked = (one.get("step_up_required") for one in diagnostics)
+        return next((kind for kind in asked if isinstance(kind, str)), "")
+
 
 class Ledger:
     """Collects the rows while an exchange is judged."""
@@ -52,9 +60,14 @@ class Ledger:
         self._bound = bound.metadata() if bound else {}
 
     def add_verdicts(
-        self, verdicts: Sequence[Verdict], *, jti: str = "", sid: str = ""
+        self,
+        verdicts: Sequence[Verdict],
+        *,
+        withheld: Refusal | None = None,
+        **token: str,
     ) -> None:
-        """One row a resource; the granted ones name the token and its session."""
+        """One row a resource; the granted ones name the ``token`` and what it is of.
+        Where everything was ``withheld``, they are denied for that reason."""
         for verdict in verdicts:
             metadata: dict[str, Any] = {"resource": verdict.resource}
             if verdict.decision is not None:
@@ -63,15 +76,23 @@ class Ledger:
                 metadata[rules.STORED_INPUT] = inputs.document(verdict.question)
             if verdict.why:
                 metadata["why"] = verdict.why
-            if verdict.is_granted:
-                metadata |= {"jti": jti, "sid": sid}
-            self._add(verdict.status, metadata, verdict.decision)
+            status, is_denied = verdict.status, False
+            if verdict.is_granted and withheld is not None:
+                status, is_denied = withheld.status, True
+                metadata |= {**withheld.facts, "reason": withheld.reason}
+            elif verdict.is_granted:
+                metadata |= token
+            self._add(status, metadata, verdict.decision, is_denied=is_denied)
 
-    def add_refusal(self, reason: str) -> None:
+    def add_refusal(self, refusal: Refusal) -> None:
         """The summary of an exchange that ended with nothing."""
-        requested = list(self._request.resources)
-        metadata = {"requested": requested, "reason": reason, **self._requested()}
-        self._add("exchange_denied", metadata, None)
+        metadata = {
+            "requested": list(self._request.resources),
+            "reason": refusal.reason,
+            **refusal.facts,
+            **self._requested(),
+        }
+        self._add(refusal.status, metadata, None)
 
     def as_parameter(self) -> str:
         """The rows for ``ledger.sql``: a JSON array."""
@@ -88,7 +109,12 @@ class Ledger:
         }
 
     def _add(
-        self, status: str, metadata: Mapping[str, Any], decision: Decision | None
+        self,
+        status: str,
+        metadata: Mapping[str, Any],
+        decision: Decision | None,
+        *,
+        is_denied: bool = False,
     ) -> None:
         client = self._application
         row: dict[str, Any] = {
@@ -109,7 +135,7 @@ class Ledger:
         }
         if decision is not None:
             row |= {
-                "decision": decision.decision,
+                "decision": "deny" if is_denied else decision.decision,
                 "policy_set_id": decision.policy_set_id,
                 "policy_set_version_id": decision.policy_set_version_id,
                 "manifest_sha": decision.manifest_sha256,

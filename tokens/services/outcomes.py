@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,7 +34,10 @@ class TokenAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Nothing was issued. The ledger tells ``reason``, the client only ``error``."""
+    """Nothing was issued. The ledger tells ``reason``, as its ``status`` where it has a
+    word for it, and ``facts``; the client only ``error``."""
 
     reason: str
     error: CaracalError = field(default_factory=ExchangeDenied)
+    status: str = "exchange_denied"
+    facts: Mapping[str, Any] = field(default_factory=dict, hash=False)

@@ -22,7 +22,6 @@ from caracal_site.ids import new_id
 from caracal_site.testing.races import Threads, held
 from tokens import bearer, services
 from tokens.errors import (
-    ChallengeInvalid,
     ClientNotAuthenticated,
     ExchangeDenied,
     InvalidTokenRequest,
@@ -211,8 +210,6 @@ def test_a_request_nothing_is_granted_of_is_denied_and_explained(
     [
         ({"subject_token": "x"}, ExchangeDenied, "subject_token_needs_gateway"),
         ({"actor_token": "x"}, ExchangeDenied, "actor_token_not_supported"),
-        ({"challenge_id": "x"}, ChallengeInvalid, "challenge_invalid"),
-        ({"challenge_response": "x"}, ChallengeInvalid, "challenge_invalid"),
         ({"delegation_edge_id": "x"}, ExchangeDenied, "delegation_edge_not_usable"),
         ({"agent_session_id": "a"}, ExchangeDenied, "agent_session_not_usable"),
         ({"session_id": "x"}, ExchangeDenied, "session_not_usable"),

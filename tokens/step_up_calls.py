@@ -1,0 +1,112 @@
+"""``GET /step-up/{id}``: waiting for a person's answer (contract: tokens.md 10)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Annotated, Any
+
+import msgspec
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+
+from caracal_site import health
+from caracal_site.actors import Actor, operator
+from caracal_site.coordinator.answers import answer
+from caracal_site.coordinator.endpoint import bearer_of, is_operator_token
+from caracal_site.coordinator.routes import Access, Call, Route
+from caracal_site.coordinator.threads import in_db
+from tokens import bearer, services
+from tokens.services import Standing
+
+LONGEST_WAIT_SECONDS = 30
+POLL_SECONDS = 0.5
+# Past this many that wait in a process, the next ones are answered at once.
+MOST_WAITERS = 100
+_waiters = 0
+
+
+class WaitQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long to hold the answer back while the challenge is pending, in seconds."""
+
+    wait: Annotated[int, msgspec.Meta(ge=0, le=LONGEST_WAIT_SECONDS)] = 0
+
+
+class StepUpBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How a challenge stands. ``approver`` and ``metadata`` are for the application
+    that asked, with its session token, and for the operator."""
+
+    id: str
+    challenge_type: str
+    state: str
+    satisfied: bool
+    consumed: bool
+    expires_at: str
+    approver: str | None = None
+    metadata: dict[str, Any] | None = None
+
+
+async def step_up(call: Call) -> HttpResponse:
+    """Whether a request was approved."""
+    reader = await _reader(call.request)
+    challenge_id = call.params["id"]
+    found = await in_db(services.challenge_standing, challenge_id)
+    if found.is_pending and call.query.wait:
+        found = await _answered(challenge_id, found, call.query.wait)
+    knows = reader is not None and _may_read(reader, found)
+    return answer(found.for_requester() if knows else found.for_everybody())
+
+
+async def _answered(challenge_id: str, found: Standing, seconds: int) -> Standing:
+    """How it stands once it was answered, or after so many seconds."""
+    global _waiters
+    if _waiters >= MOST_WAITERS:
+        return found
+    ends_at = time.monotonic() + seconds
+    _waiters += 1
+    try:
+        while found.is_pending and not health.is_draining():
+            left = ends_at - time.monotonic()
+            if left <= 0:
+                break
+            await asyncio.sleep(min(POLL_SECONDS, left))
+            found = await in_db(services.challenge_standing, challenge_id)
+    finally:
+        _waiters -= 1
+    return found
+
+
+async def _reader(request: HttpRequest) -> Actor | None:
+    """Who asks, if they say so. Raises MissingToken, InvalidToken, MissingScope or
+    IdentityRevoked when what they say does not hold."""
+    if "HTTP_AUTHORIZATION" not in request.META:
+        return None
+    token = bearer_of(request)
+    if is_operator_token(token):
+        return operator("", settings.AGENT_COORDINATOR_SCOPE)
+    actor = bearer.cached(token) or await in_db(bearer.authenticate, token)
+    await in_db(bearer.check_alive, actor)
+    return actor
+
+
+def _may_read(reader: Actor, found: Standing) -> bool:
+    if reader.is_operator:
+        return True
+    is_own = reader.client_id == found.application_id
+    return is_own and reader.zone_id == found.zone_id
+
+
+routes = [
+    Route(
+        "GET",
+        "/step-up/{id}",
+        "step-up",
+        step_up,
+        "Wait for the approval of a token request",
+        access=Access.PUBLIC,
+        query=WaitQuery,
+        answer=StepUpBody,
+        errors=("resource_not_found", "challenge_expired"),
+        tags=("tokens",),
+    ),
+]
