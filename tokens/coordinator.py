@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, ParamSpec, TypeVar
 
 import msgspec
 from django.conf import settings
@@ -40,6 +41,8 @@ GATEWAY_HEADERS = (
     "HTTP_X_CARACAL_GATEWAY_REQUEST",
     "HTTP_X_CARACAL_GATEWAY_SIGNATURE",
 )
+P = ParamSpec("P")
+T = TypeVar("T")
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 
 
@@ -140,17 +143,12 @@ async def token(call: Call) -> HttpResponse:
     """Issues a session token to an application."""
     request = call.request
     asked = forms.read(
-        _body(request),
+        body_of(request),
         content_type=request.META.get("CONTENT_TYPE", ""),
         query=request.META.get("QUERY_STRING", ""),
         is_gateway_signed=any(header in request.META for header in GATEWAY_HEADERS),
     )
-    try:
-        issued = await in_db(issue.issue_session_token, asked)
-    except (Error, PoolTimeout) as error:
-        if isinstance(database.translate(error), ServiceUnavailable | LockTimeout):
-            raise TokenServiceUnavailable from error
-        raise
+    issued = await in_token_db(issue.issue_session_token, asked)
     return answer(issued.as_json(), headers=NOT_STORED)
 
 
@@ -222,7 +220,18 @@ async def withdraw_key(call: Call) -> HttpResponse:
     return answer({"withdrawn": True, "zone_id": call.zone_id, "kid": key.id})
 
 
-def _body(request: HttpRequest) -> bytes:
+async def in_token_db(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """``in_db``, with the token service's own word for the database being away."""
+    try:
+        return await in_db(function, *args, **kwargs)
+    except (Error, PoolTimeout) as error:
+        if isinstance(database.translate(error), ServiceUnavailable | LockTimeout):
+            raise TokenServiceUnavailable from error
+        raise
+
+
+def body_of(request: HttpRequest) -> bytes:
+    """The body of a form. Raises PayloadTooLarge."""
     if getattr(request, "body_too_large", False):
         raise PayloadTooLarge
     return bytes(request.body)

@@ -104,6 +104,13 @@ class ZoneInvalid(CaracalError):
     status = 403
 
 
+class ForeignToken(CaracalError):
+    """The token was issued to another client, which alone may revoke it."""
+
+    code = "access_denied"
+    status = 403
+
+
 class TooManyExchanges(RetryLater):
     """Too many token requests in this minute."""
 

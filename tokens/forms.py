@@ -55,6 +55,18 @@ class TokenRequest:
     is_gateway_signed: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenQuestion:
+    """A well-formed request about a token (RFC 7662, 7009). ``zone_id`` is empty when
+    the client leaves it to its own."""
+
+    application_id: str
+    client_secret: str
+    zone_id: str
+    token: str
+    is_gateway_signed: bool = False
+
+
 def read(
     body: bytes, *, content_type: str, query: str = "", is_gateway_signed: bool = False
 ) -> TokenRequest:
@@ -63,15 +75,7 @@ def read(
     Raises InvalidTokenRequest, UnsupportedGrantType, UnsupportedMediaType or
     PayloadTooLarge.
     """
-    if query:
-        raise InvalidTokenRequest(
-            "Token parameters belong in the body, not in the query."
-        )
-    if len(body) > settings.TOKEN_BODY_LIMIT_BYTES:
-        raise PayloadTooLarge
-    if body and content_type.partition(";")[0].strip().lower() != FORM:
-        raise UnsupportedMediaType(f"The request body must be sent as {FORM}.")
-    fields, resources = _fields(body)
+    fields, resources = _parsed(body, content_type=content_type, query=query)
     if fields.get("grant_type") not in (TOKEN_EXCHANGE, CLIENT_CREDENTIALS):
         raise UnsupportedGrantType
     _check_credentials(fields)
@@ -92,6 +96,39 @@ def read(
         is_gateway_signed=is_gateway_signed,
         **references,
     )
+
+
+def read_about_token(
+    body: bytes, *, content_type: str, query: str = ""
+) -> TokenQuestion:
+    """The request about a token in ``body``. Raises like ``read``."""
+    fields, _ = _parsed(body, content_type=content_type, query=query)
+    _check_credentials(fields)
+    named = {fields.get(name, "") for name in ("application_id", "client_id")} - {""}
+    if len(named) > 1:
+        raise InvalidTokenRequest("application_id and client_id name two clients.")
+    if not fields.get("token"):
+        raise InvalidTokenRequest("A token is needed.")
+    return TokenQuestion(
+        application_id="".join(named),
+        client_secret=fields.get("client_secret", ""),
+        zone_id=fields.get("zone_id", ""),
+        token=fields["token"],
+    )
+
+
+def _parsed(
+    body: bytes, *, content_type: str, query: str
+) -> tuple[dict[str, str], list[str]]:
+    if query:
+        raise InvalidTokenRequest(
+            "Token parameters belong in the body, not in the query."
+        )
+    if len(body) > settings.TOKEN_BODY_LIMIT_BYTES:
+        raise PayloadTooLarge
+    if body and content_type.partition(";")[0].strip().lower() != FORM:
+        raise UnsupportedMediaType(f"The request body must be sent as {FORM}.")
+    return _fields(body)
 
 
 def _fields(body: bytes) -> tuple[dict[str, str], list[str]]:

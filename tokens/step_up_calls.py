@@ -14,8 +14,15 @@ from caracal_site import health
 from caracal_site.actors import Actor, operator
 from caracal_site.coordinator.answers import answer
 from caracal_site.coordinator.endpoint import bearer_of, is_operator_token
+from caracal_site.coordinator.errors import (
+    IdentityRevoked,
+    InvalidToken,
+    MissingScope,
+    MissingToken,
+)
 from caracal_site.coordinator.routes import Access, Call, Route
 from caracal_site.coordinator.threads import in_db
+from caracal_site.errors import RateLimited
 from tokens import bearer, services
 from tokens.services import Standing
 
@@ -77,15 +84,17 @@ async def _answered(challenge_id: str, found: Standing, seconds: int) -> Standin
 
 
 async def _reader(request: HttpRequest) -> Actor | None:
-    """Who asks, if they say so. Raises MissingToken, InvalidToken, MissingScope or
-    IdentityRevoked when what they say does not hold."""
-    if "HTTP_AUTHORIZATION" not in request.META:
+    """Who asks, if they prove it; the route is open to everybody else as well."""
+    try:
+        token = bearer_of(request)
+        if is_operator_token(token):
+            return operator("", settings.AGENT_COORDINATOR_SCOPE)
+        actor = bearer.cached(token)
+        if actor is None:
+            actor = await in_db(bearer.authenticate, token)
+        await in_db(bearer.check_alive, actor)
+    except (MissingToken, InvalidToken, MissingScope, IdentityRevoked, RateLimited):
         return None
-    token = bearer_of(request)
-    if is_operator_token(token):
-        return operator("", settings.AGENT_COORDINATOR_SCOPE)
-    actor = bearer.cached(token) or await in_db(bearer.authenticate, token)
-    await in_db(bearer.check_alive, actor)
     return actor
 
 

@@ -108,10 +108,12 @@ class Mandate(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """What a token must be good for. ``audience`` defaults to the issuer itself."""
+    """What a token must be good for. ``audience`` defaults to the issuer itself, unless
+    ``any_audience`` will do."""
 
     zone_id: str | None = None
     audience: str | None = None
+    any_audience: bool = False
     required_scope: str | None = None
     require_agent: bool = False
     require_delegation: bool = False
@@ -186,10 +188,11 @@ def _check(mandate: Mandate, expected: Expected) -> None:
     now = time.time()
     audiences = [mandate.aud] if isinstance(mandate.aud, str) else mandate.aud
     begins = max(mandate.iat, mandate.nbf or 0)
+    is_for = (expected.audience or settings.ISSUER_URL) in audiences
     holds = (
         is_id(mandate.zone_id)
         and mandate.iss == settings.ISSUER_URL
-        and (expected.audience or settings.ISSUER_URL) in audiences
+        and (is_for or expected.any_audience)
         and begins - bearer.LEEWAY_SECONDS <= now < mandate.exp + bearer.LEEWAY_SECONDS
         and expected.zone_id in (None, mandate.zone_id)
         and (mandate.hop_count or 0) <= MAX_HOPS

@@ -41,6 +41,8 @@ TONES = {
     "failed": "bad",
     "refused": "bad",
     "withdrawn": "bad",
+    "satisfied": "good",
+    "rejected": "bad",
 }
 
 

@@ -18,6 +18,7 @@ from caracal_site.coordinator.routes import Route
 from delegations.coordinator import routes as delegations
 from delegations.flat_calls import routes as delegation_calls
 from tokens.coordinator import routes as tokens
+from tokens.oauth_calls import routes as oauth
 from tokens.step_up_calls import routes as step_up
 
 ROUTES: list[Route] = list(
@@ -32,6 +33,7 @@ ROUTES: list[Route] = list(
         delegation_calls,
         tokens,
         events,
+        oauth,
         step_up,
     )
 )

@@ -210,10 +210,13 @@ _KEYS = "/internal/zones/{zone_id}"
 
 COORDINATOR: list[tuple[str, str, Guard]] = [
     ("GET", "/.well-known/jwks.json", Guard.PUBLIC),
+    ("GET", "/.well-known/oauth-authorization-server", Guard.PUBLIC),
     ("GET", "/docs", Guard.PUBLIC),
     ("GET", "/errors", Guard.PUBLIC),
     ("GET", "/health", Guard.PUBLIC),
     ("GET", "/metrics", Guard.SCRAPE),
+    ("POST", "/oauth/2/introspect", Guard.PUBLIC),
+    ("POST", "/oauth/2/revoke", Guard.PUBLIC),
     ("POST", "/oauth/2/token", Guard.PUBLIC),
     ("GET", "/openapi.json", Guard.PUBLIC),
     ("GET", "/ready", Guard.PUBLIC),

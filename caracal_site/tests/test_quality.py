@@ -21,7 +21,15 @@ from caracal_site.checks import HEX_KEYS
 
 APPS = ("zones", "policies", "agents", "delegations", "audit", "tokens")
 INIT = "__init__.py"
-INTERFACES = ("api", "admin", "tasks", "coordinator", "flat_calls")
+INTERFACES = (
+    "api",
+    "admin",
+    "tasks",
+    "coordinator",
+    "flat_calls",
+    "oauth_calls",
+    "step_up_calls",
+)
 PROJECT_CONFIGURATION = settings.BASE_DIR / "pyproject.toml"
 # What production must have; the values are as good as an operator's own.
 PRODUCTION = {

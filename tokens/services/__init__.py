@@ -7,6 +7,7 @@ those services need the ones below.
 from tokens.services.approving import (
     Answered,
     expire_challenges,
+    may_have_asked,
     reject_challenge,
     satisfy_challenge,
 )
@@ -21,6 +22,7 @@ from tokens.services.keys import (
 from tokens.services.sessions import (
     expire_sessions,
     preview_revocation,
+    revoke_session,
     revoke_sessions,
 )
 from tokens.services.waiting import Standing, challenge_standing
@@ -33,10 +35,12 @@ __all__ = [
     "expire_challenges",
     "expire_sessions",
     "jwks",
+    "may_have_asked",
     "preview_revocation",
     "promote_published_keys",
     "reject_challenge",
     "reseal_signing_keys",
+    "revoke_session",
     "revoke_sessions",
     "rotate_signing_key",
     "satisfy_challenge",

@@ -9,7 +9,7 @@ each source of failures once a minute (D23).
 from __future__ import annotations
 
 from datetime import datetime
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 import orjson
 from django.conf import settings
@@ -19,7 +19,6 @@ from caracal_site import context, rates, sealing, statements
 from caracal_site.errors import CaracalError, RateLimited
 from caracal_site.ids import is_id
 from tokens.errors import ClientNotAuthenticated, TooManyExchanges, ZoneInvalid
-from tokens.forms import TokenRequest
 from zones import services as zone_services
 from zones.models import Application
 
@@ -41,8 +40,25 @@ failures = Counter(
 )
 
 
-def authenticate(request: TokenRequest) -> Application:
-    """The live application that ``request`` proves to come from.
+class Credentials(Protocol):
+    """What a request says about who sends it."""
+
+    @property
+    def application_id(self) -> str: ...
+
+    @property
+    def client_secret(self) -> str: ...
+
+    @property
+    def zone_id(self) -> str: ...
+
+    @property
+    def is_gateway_signed(self) -> bool: ...
+
+
+def authenticate(request: Credentials, *, needs_zone: bool = True) -> Application:
+    """The live application that ``request`` proves to come from. Unless it
+    ``needs_zone``, a request that names none is about the application's own.
 
     Raises ClientNotAuthenticated, ZoneInvalid when it is of another zone than the
     request names, or TooManyExchanges instead of either.
@@ -60,17 +76,18 @@ def authenticate(request: TokenRequest) -> Application:
         application, request.client_secret, now=now
     ):
         refuse(request, "client_authentication_failed", ClientNotAuthenticated())
-    if application.zone_id != request.zone_id:
+    names_zone = needs_zone or bool(request.zone_id)
+    if names_zone and application.zone_id != request.zone_id:
         refuse(request, "zone_invalid", ZoneInvalid())
     return application
 
 
-def proof(request: TokenRequest) -> bytes:
+def proof(request: Credentials) -> bytes:
     """What the application's row holds when the request's secret is good."""
     return zone_services.digest_of(request.application_id, request.client_secret)
 
 
-def refuse(request: TokenRequest, reason: str, error: CaracalError) -> NoReturn:
+def refuse(request: Credentials, reason: str, error: CaracalError) -> NoReturn:
     """Counts and records the failure, then raises ``error``, or TooManyExchanges."""
     failures.labels(reason).inc()
     source = context.current().source or "unknown"

@@ -301,9 +301,9 @@ def _issue(case: Case, verdicts: Sequence[Verdict], ledger: Ledger) -> TokenAnsw
         )
     told = {"jti": jti, "sid": session_id}
     if case.approval is not None:
-        told["challenge_id"] = case.approval.id
+        told |= {"challenge_id": case.approval.id}
         challenges.consume(case.approval, request, application, session_id=session_id)
-    ledger.add_verdicts(verdicts, **told)
+    ledger.add_verdicts(verdicts, token=told)
     parameters = {
         "scope": "",
         "agent_session_id": None,

@@ -63,8 +63,8 @@ class Ledger:
         self,
         verdicts: Sequence[Verdict],
         *,
+        token: Mapping[str, str] | None = None,
         withheld: Refusal | None = None,
-        **token: str,
     ) -> None:
         """One row a resource; the granted ones name the ``token`` and what it is of.
         Where everything was ``withheld``, they are denied for that reason."""
@@ -81,7 +81,7 @@ class Ledger:
                 status, is_denied = withheld.status, True
                 metadata |= {**withheld.facts, "reason": withheld.reason}
             elif verdict.is_granted:
-                metadata |= token
+                metadata |= token or {}
             self._add(status, metadata, verdict.decision, is_denied=is_denied)
 
     def add_refusal(self, refusal: Refusal) -> None:

@@ -46,6 +46,20 @@ def revoke_sessions(
     ]
 
 
+@transaction.atomic
+def revoke_session(
+    session_id: str, *, zone_id: str, client_id: str, reason: str
+) -> list[Event]:
+    """``revoke_sessions`` for one session of the client and what descends from it."""
+    asked = {"session_id": session_id, "zone_id": zone_id, "client_id": client_id}
+    ended = statements.fetch_all("tokens/revoke_session", {**asked, "reason": reason})
+    return [
+        SessionRevoked(zone_id=zone_id, entity_id=str(ended_id), reason=reason)
+        # What was asked for first: it is what the audit row is about.
+        for (ended_id,) in sorted(ended, key=lambda row: row[0] != session_id)
+    ]
+
+
 def preview_revocation(
     *, zone_id: str, client_ids: Sequence[str] | None, user_id: str | None = None
 ) -> tuple[str, ...]:

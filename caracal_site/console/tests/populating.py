@@ -18,7 +18,7 @@ from policies import services as policies
 from policies.grants import services as grants
 from policies.tests.factories import activate, make_version, mint
 from policies.tests.granting import account, make_connectable
-from tokens.models import Session, SigningKey
+from tokens.models import Session, SigningKey, StepUpChallenge
 from zones import services
 from zones.models import Zone
 from zones.tests.factories import ACTOR
@@ -39,6 +39,7 @@ def everything(world: World, person: User) -> dict[str, Model]:
         edge,
         Session.objects.filter(zone=zone).first(),
         SigningKey.objects.get(zone=zone),
+        asked(world, agent, edge),
         AdminAuditEvent.objects.in_zone(zone.id).order_by("position").first(),
         OutboxEvent.objects.filter(zone_id=zone.id).order_by("position").first(),
         *called(world, agent),
@@ -90,6 +91,23 @@ def governed(zone: Zone) -> list[Model]:
     )
     policy = version.members.get().policy_version.policy
     return [policy, version.policy_set, version, scenario]
+
+
+def asked(world: World, agent: AgentSession, edge: DelegationEdge) -> StepUpChallenge:
+    """A token request that waits for a person."""
+    return StepUpChallenge.objects.create(
+        zone=world.zone,
+        application_id=agent.application_id,
+        agent_session_id=agent.pk,
+        delegation_edge_id=edge.pk,
+        metadata_json={
+            "requested_scopes": [READ],
+            "resources": [world.resource.identifier],
+        },
+        ttl_seconds=900,
+        binding_hash=bytes(32),
+        expires_at=timezone.now() + timedelta(minutes=30),
+    )
 
 
 def granted(world: World) -> list[Model]:

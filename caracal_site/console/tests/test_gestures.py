@@ -59,6 +59,8 @@ def test_every_harmful_gesture_needs_a_reason(
         ("zones.resource", "archive"),
         ("zones.admintoken", "revoke"),
         ("tokens.signingkey", "withdraw"),
+        ("tokens.stepupchallenge", "approve"),
+        ("tokens.stepupchallenge", "reject"),
         ("policies.grant", "revoke"),
         ("policies.providergrant", "disconnect"),
     ]
