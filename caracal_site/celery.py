@@ -70,6 +70,10 @@ app.conf.beat_schedule = {
         "task": "tokens.tasks.promote_signing_keys",
         "schedule": 60.0,
     },
+    "rotate-signing-keys": {
+        "task": "tokens.tasks.rotate_signing_keys",
+        "schedule": 600.0,
+    },
     "keep-configured-tokens": {
         "task": "zones.tasks.keep_configured_tokens",
         "schedule": max(1.0, settings.BOOTSTRAP_TOKEN_OVERLAP_SECONDS / 4),

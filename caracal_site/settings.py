@@ -359,6 +359,7 @@ OPA_POLL_SECONDS = env.int("OPA_POLL_SECONDS", default=2)
 SESSION_TOKEN_DEFAULT_TTL_SECONDS = 900
 SESSION_TOKEN_MAX_TTL_SECONDS = 3_600
 TOKEN_BODY_LIMIT_BYTES = 65_536
+SIGNING_KEY_LIFETIME_DAYS = env.int("SIGNING_KEY_LIFETIME_DAYS", default=90)
 MAX_OPEN_CHALLENGES_PER_APP = env.int("MAX_OPEN_CHALLENGES_PER_APP", default=100)
 
 # --- evidence --------------------------------------------------------------------

@@ -38,6 +38,8 @@ class SigningKey(models.Model):
     public_jwk = models.JSONField()
     sealed_private_key = models.BinaryField()
     created_at = models.DateTimeField(db_default=Now(), editable=False)
+    signing_at = models.DateTimeField(null=True, editable=False)
+    retired_at = models.DateTimeField(null=True, editable=False)
     withdrawn_at = models.DateTimeField(null=True, editable=False)
 
     objects = SigningKeyQuerySet.as_manager()

@@ -23,6 +23,14 @@ def promote_signing_keys() -> int:
 
 
 @shared_task
+@job("rotate-signing-keys")
+def rotate_signing_keys() -> int:
+    """Publishes the next key where one has signed long enough, and withdraws those
+    whose last token has expired."""
+    return services.rotate_old_keys() + services.withdraw_retired_keys()
+
+
+@shared_task
 @job("expire-step-up-challenges")
 def expire_step_up_challenges() -> int:
     """Marks requests that nobody answered, or used, in time."""

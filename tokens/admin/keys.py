@@ -71,6 +71,8 @@ class SigningKeyAdmin(EvidenceAdmin):
         columns.badge("state"),
         columns.as_json("public_jwk", "public key"),
         columns.exact("created_at"),
+        columns.exact("signing_at", "began to sign"),
+        columns.exact("retired_at"),
         columns.exact("withdrawn_at"),
     )
 

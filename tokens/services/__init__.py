@@ -16,7 +16,9 @@ from tokens.services.keys import (
     jwks,
     promote_published_keys,
     reseal_signing_keys,
+    rotate_old_keys,
     rotate_signing_key,
+    withdraw_retired_keys,
     withdraw_signing_key,
 )
 from tokens.services.sessions import (
@@ -42,7 +44,9 @@ __all__ = [
     "reseal_signing_keys",
     "revoke_session",
     "revoke_sessions",
+    "rotate_old_keys",
     "rotate_signing_key",
     "satisfy_challenge",
+    "withdraw_retired_keys",
     "withdraw_signing_key",
 ]

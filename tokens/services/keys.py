@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Max
 from django.db.models.functions import Now
@@ -22,6 +24,8 @@ from zones.models import Zone
 
 # The longest a verifier keeps a key set without asking again (contract: tokens.md 12).
 PUBLISH_SECONDS = 600
+# How far clocks may be apart, and what verifiers allow for that.
+CLOCKS_SECONDS = 300
 
 
 @transaction.atomic
@@ -68,12 +72,50 @@ def withdraw_signing_key(
     )
     key.refresh_from_db()
     if signed and not existing.filter(state=SigningKeyState.PUBLISHED).update(
-        state=SigningKeyState.SIGNING
+        state=SigningKeyState.SIGNING, signing_at=Now()
     ):
         _create(zone_id, _next_version(zone_id), SigningKeyState.SIGNING)
     event = SigningKeyWithdrawn(zone_id=zone_id, entity_id=key_id, version=key.version)
     record.record(actor, event, reason=reason)
     return key
+
+
+def rotate_old_keys() -> int:
+    """Publishes the next key of every zone whose key has signed for longer than
+    ``SIGNING_KEY_LIFETIME_DAYS`` (0: never); returns how many.
+
+    Another process that does the same at the same time gets RotationPending.
+    """
+    if not settings.SIGNING_KEY_LIFETIME_DAYS:
+        return 0
+    seconds = settings.SIGNING_KEY_LIFETIME_DAYS * 86_400
+    rotated = 0
+    for (zone_id,) in statements.fetch_all("tokens/keys_old", {"seconds": seconds}):
+        with suppress(RotationPending, ZoneNotFound):
+            rotate_signing_key(
+                str(zone_id), actor=system("rotate-signing-keys"), reason="lifetime"
+            )
+            rotated += 1
+    return rotated
+
+
+def withdraw_retired_keys() -> int:
+    """Takes the keys out of the key sets whose last token has expired; returns how
+    many."""
+    seconds = int(settings.SESSION_TOKEN_MAX_TTL_SECONDS) + CLOCKS_SECONDS
+    done = 0
+    for zone_id, key_id in statements.fetch_all(
+        "tokens/keys_retired", {"seconds": seconds}
+    ):
+        with suppress(ZoneNotFound, SigningKeyNotFound):
+            withdraw_signing_key(
+                str(key_id),
+                zone_id=str(zone_id),
+                actor=system("withdraw-signing-keys"),
+                reason="its last token has expired",
+            )
+            done += 1
+    return done
 
 
 def promote_published_keys() -> int:
@@ -88,8 +130,10 @@ def _promote(zone_id: str, key_id: str) -> bool:
     key = existing.filter(id=key_id, state=SigningKeyState.PUBLISHED).first()
     if key is None:
         return False
-    existing.filter(state=SigningKeyState.SIGNING).update(state=SigningKeyState.RETIRED)
-    existing.filter(id=key_id).update(state=SigningKeyState.SIGNING)
+    existing.filter(state=SigningKeyState.SIGNING).update(
+        state=SigningKeyState.RETIRED, retired_at=Now()
+    )
+    existing.filter(id=key_id).update(state=SigningKeyState.SIGNING, signing_at=Now())
     event = SigningKeyTookOver(zone_id=zone_id, entity_id=key_id, version=key.version)
     record.record(system("promote-signing-keys"), event)
     return True
@@ -146,4 +190,5 @@ def _create(zone_id: str, version: int, state: SigningKeyState) -> SigningKey:
         state=state,
         public_jwk=public_jwk,
         sealed_private_key=sealed,
+        signing_at=Now() if state == SigningKeyState.SIGNING else None,
     )

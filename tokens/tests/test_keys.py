@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
+from pytest_django import Settings
 
 from audit.models import AdminAuditEvent, OutboxEvent
 from caracal_site import sealing
@@ -15,6 +16,9 @@ from caracal_site.actors import Actor
 from caracal_site.coordinator.errors import IdentityRevoked, InvalidToken
 from caracal_site.errors import ZoneNotFound
 from caracal_site.ids import new_id
+from caracal_site.testing.client import Coordinator
+from caracal_site.testing.races import Threads
+from caracal_site.testing.world import World
 from tokens import bearer, keys, services
 from tokens.errors import RotationPending, SigningKeyNotFound, ZoneHasNoKeys
 from tokens.models import SigningKey
@@ -193,3 +197,89 @@ def test_an_archived_zone_has_no_key_set_and_no_rotation(
 def test_a_zone_nobody_made_has_no_key_set() -> None:
     with pytest.raises(ZoneHasNoKeys):
         services.jwks(new_id())
+
+
+def grow_old(zone: Zone, days: int = 91) -> None:
+    past = Now() - timedelta(days=days)
+    keys_ = SigningKey.objects.in_zone(zone.id).signing()
+    assert keys_.update(signing_at=past) == 1
+
+
+def test_a_key_that_signed_long_enough_gets_a_successor(zone: Zone) -> None:
+    services.rotate_old_keys()
+    assert states(zone) == {1: "signing"}
+    grow_old(zone)
+    services.rotate_old_keys()
+    assert states(zone) == {1: "signing", 2: "published"}
+    services.rotate_old_keys()
+    assert states(zone) == {1: "signing", 2: "published"}
+    make_due(SigningKey.objects.get(zone=zone, version=2))
+    services.promote_published_keys()
+    services.rotate_old_keys()
+    assert states(zone) == {1: "retired", 2: "signing"}
+
+
+def test_keys_are_replaced_by_hand_only_when_that_is_wanted(
+    zone: Zone, settings: Settings
+) -> None:
+    settings.SIGNING_KEY_LIFETIME_DAYS = 0
+    grow_old(zone, days=10_000)
+    assert services.rotate_old_keys() == 0
+    assert states(zone) == {1: "signing"}
+
+
+@pytest.mark.parametrize("is_due", [False, True])
+def test_two_processes_that_rotate_at_once_make_one_key(
+    zone: Zone, is_due: bool
+) -> None:
+    grow_old(zone)
+    if is_due:
+        services.rotate_old_keys()
+        make_due(SigningKey.objects.get(zone=zone, version=2))
+    turn = services.promote_published_keys if is_due else services.rotate_old_keys
+    with Threads(4) as threads:
+        for one in [threads.start(turn) for _ in range(4)]:
+            one.result()
+    made = {1: "retired", 2: "signing"} if is_due else {1: "signing", 2: "published"}
+    assert states(zone) == made
+
+
+def test_a_retired_key_leaves_the_key_set_with_its_last_token(
+    zone: Zone, actor: Actor
+) -> None:
+    make_due(services.rotate_signing_key(zone.id, actor=actor, reason="yearly"))
+    services.promote_published_keys()
+    services.withdraw_retired_keys()
+    assert states(zone) == {1: "retired", 2: "signing"}
+    assert len(services.jwks(zone.id)["keys"]) == 2
+    past = Now() - timedelta(seconds=3_901)
+    SigningKey.objects.filter(zone=zone, version=1).update(retired_at=past)
+    services.withdraw_retired_keys()
+    assert states(zone) == {1: "withdrawn", 2: "signing"}
+    assert len(services.jwks(zone.id)["keys"]) == 1
+
+
+def test_a_key_that_may_be_stolen_opens_nothing_from_then_on(
+    world: World, actor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even a token that was verified a moment ago."""
+    monkeypatch.setattr(bearer, "COOL_DOWN_SECONDS", 0.0)
+    token = world.token()
+    assert world.get("/agents", token=token).status_code == 200
+    key = SigningKey.objects.get(zone=world.zone)
+    services.withdraw_signing_key(
+        key.id, zone_id=world.zone.id, actor=actor, reason="stolen"
+    )
+    refused = world.get("/agents", token=token)
+    assert (refused.status_code, refused.json()["error"]) == (401, "identity_revoked")
+    spawned = world.try_spawn(token=token)
+    assert spawned.status_code == 401
+    assert world.get("/agents").status_code == 200
+
+
+def test_the_key_set_says_how_long_it_may_be_kept(
+    zone: Zone, coordinator: Coordinator
+) -> None:
+    answer = coordinator.get(f"/.well-known/jwks.json?zone_id={zone.id}")
+    assert answer.headers["Cache-Control"] == "public, max-age=300, must-revalidate"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
