@@ -41,6 +41,11 @@ def check_secrets(**_kwargs: Any) -> list[CheckMessage]:
         for name in HEX_KEYS
         if is_weak_key(getattr(settings, name))
     ]
+    gateway = settings.GATEWAY_STS_HMAC_KEY
+    if gateway and is_weak_key(gateway):
+        hint = "Set it to the output of: openssl rand -hex 32, or leave it unset."
+        told = "GATEWAY_STS_HMAC_KEY must be at least 32 random bytes as hex digits."
+        found.append(Error(told, hint=hint, id="caracal.E002"))
     found += [
         Error(
             f"{name} must be at least 32 characters.",

@@ -31,6 +31,7 @@ from tokens.errors import (
     ZoneHasNoKeys,
     ZoneIdMissing,
 )
+from tokens.gateway import GatewaySignature
 from tokens.liveness import liveness
 from tokens.services import issue
 
@@ -70,6 +71,8 @@ class TokenForm(msgspec.Struct, frozen=True):
     challenge_id: str = ""
     challenge_response: str = ""
     runtime_credential_injection: bool = False
+    request_method: str = ""
+    request_path: str = ""
 
 
 class TokenBody(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -81,6 +84,7 @@ class TokenBody(msgspec.Struct, frozen=True, omit_defaults=True):
     issued_token_type: str
     target_resources: list[str]
     scope: str | None = None
+    upstreams: dict[str, dict[str, Any]] | None = None
 
 
 class VerifyBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -146,10 +150,28 @@ async def token(call: Call) -> HttpResponse:
         body_of(request),
         content_type=request.META.get("CONTENT_TYPE", ""),
         query=request.META.get("QUERY_STRING", ""),
-        is_gateway_signed=any(header in request.META for header in GATEWAY_HEADERS),
+        gateway=_gateway(request),
     )
     issued = await in_token_db(issue.issue_session_token, asked)
     return answer(issued.as_json(), headers=NOT_STORED)
+
+
+def _gateway(request: HttpRequest) -> GatewaySignature | None:
+    """What a gateway says of itself, when anything is said."""
+    if not any(header in request.META for header in GATEWAY_HEADERS):
+        return None
+    timestamp, request_id, signature = (
+        request.META.get(header, "") for header in GATEWAY_HEADERS
+    )
+    return GatewaySignature(
+        timestamp=timestamp,
+        request_id=request_id,
+        signature=signature,
+        method=request.method or "",
+        path=request.get_full_path(),
+        body=body_of(request),
+        named_request_id=request.META.get("HTTP_X_REQUEST_ID", ""),
+    )
 
 
 async def verify(call: Call) -> HttpResponse:

@@ -90,6 +90,21 @@ class StepUpExpired(CaracalError):
     status = 410
 
 
+class SubjectTokenInvalid(CaracalError):
+    """subject_token is no session token of this issuer and zone in its time."""
+
+    code = "invalid_token"
+    status = 401
+
+
+class OperationNotPermitted(CaracalError):
+    """The resource does not declare this operation, or the subject token has not its
+    scope."""
+
+    code = "operation_not_permitted"
+    status = 403
+
+
 class ExchangeDenied(CaracalError):
     """Nothing that was asked for may be granted; the audit trail tells why."""
 

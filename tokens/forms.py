@@ -14,6 +14,7 @@ from django.conf import settings
 from caracal_site.errors import PayloadTooLarge, UnsupportedMediaType
 from caracal_site.ids import is_id
 from tokens.errors import InvalidTokenRequest, UnsupportedGrantType
+from tokens.gateway import GatewaySignature
 from zones.rules import canonical
 
 FORM = "application/x-www-form-urlencoded"
@@ -34,7 +35,8 @@ class TokenRequest:
     ``resources`` and ``scopes`` have no duplicates and keep their order;
     ``ttl_seconds`` is between 1 and the longest life of a session token, and
     ``asked_ttl_seconds`` the same unless it was left to the default.
-    ``is_gateway_signed`` tells that any of the gateway's headers was there.
+    ``gateway`` is there when any of the gateway's headers was; then ``method`` and
+    ``path`` name the upstream operation.
     """
 
     application_id: str
@@ -52,7 +54,9 @@ class TokenRequest:
     challenge_id: str | None = None
     challenge_response: str = ""
     runtime_credential_injection: bool = False
-    is_gateway_signed: bool = False
+    method: str | None = None
+    path: str | None = None
+    gateway: GatewaySignature | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,11 +68,15 @@ class TokenQuestion:
     client_secret: str
     zone_id: str
     token: str
-    is_gateway_signed: bool = False
+    gateway: None = None
 
 
 def read(
-    body: bytes, *, content_type: str, query: str = "", is_gateway_signed: bool = False
+    body: bytes,
+    *,
+    content_type: str,
+    query: str = "",
+    gateway: GatewaySignature | None = None,
 ) -> TokenRequest:
     """The request in ``body``.
 
@@ -79,7 +87,8 @@ def read(
     if fields.get("grant_type") not in (TOKEN_EXCHANGE, CLIENT_CREDENTIALS):
         raise UnsupportedGrantType
     _check_credentials(fields)
-    ttl, is_default = _ttl(fields.get("ttl_seconds", ""))
+    longest = _longest_life(fields)
+    ttl, is_default = _ttl(fields.get("ttl_seconds", ""), longest)
     references = {name: _reference(name, fields) for name in REFERENCES}
     return TokenRequest(
         application_id=fields.get("application_id", ""),
@@ -93,7 +102,9 @@ def read(
         actor_token=fields.get("actor_token", ""),
         challenge_response=fields.get("challenge_response", ""),
         runtime_credential_injection=_boolean("runtime_credential_injection", fields),
-        is_gateway_signed=is_gateway_signed,
+        method=fields.get("request_method") if gateway else None,
+        path=fields.get("request_path") if gateway else None,
+        gateway=gateway,
         **references,
     )
 
@@ -181,9 +192,14 @@ def _checked_resources(values: list[str]) -> tuple[str, ...]:
     return resources
 
 
-def _ttl(text: str) -> tuple[int, bool]:
+def _longest_life(fields: dict[str, str]) -> int:
+    if fields.get("subject_token"):
+        return int(settings.RESOURCE_TOKEN_MAX_TTL_SECONDS)
+    return int(settings.SESSION_TOKEN_MAX_TTL_SECONDS)
+
+
+def _ttl(text: str, longest: int) -> tuple[int, bool]:
     """The life asked for, and whether that is the default."""
-    longest = int(settings.SESSION_TOKEN_MAX_TTL_SECONDS)
     if text and (not INTEGER.match(text) or not 0 <= int(text) <= longest):
         raise InvalidTokenRequest(
             f"ttl_seconds must be an integer from 0 to {longest}."

@@ -75,10 +75,27 @@ def show_audit(
     narrator.check(not unsealed, "all of them sealed", "; ".join(unsealed))
     for zone_id in {row.zone_id for row in found}:
         _verify_chain(narrator, zone_id)
-    asked = [decision.request_id for decision in decisions]
-    ledger = AuditEvent.objects.filter(request_id__in=asked, decision="allow").count()
+    _check_decisions(narrator, decisions)
+
+
+def _check_decisions(narrator: Narrator, decisions: Sequence[Change]) -> None:
+    """Every token request in the zone's ledger, as it was answered."""
+    asked = {decision.request_id: decision.status < 400 for decision in decisions}
+    rows = AuditEvent.objects.filter(request_id__in=asked)
+    found: dict[str, set[str]] = {}
+    for request_id, decision in rows.values_list("request_id", "decision"):
+        found.setdefault(str(request_id), set()).add(str(decision))
+    wrong = [
+        id_
+        for id_, went in asked.items()
+        if found.get(id_) != {"allow" if went else "deny"}
+    ]
+    granted = sum(asked.values())
     narrator.check(
-        ledger == len(asked), "the token is in the ledger of decisions", str(ledger)
+        not wrong,
+        f"{len(asked)} token requests are in the ledger of decisions, {granted} of them"
+        " allowed",
+        str(wrong),
     )
 
 
@@ -156,7 +173,8 @@ def _entries(topics: Iterable[str], zone_id: str, since: int) -> Iterable[Entry]
 
 def _subject_of(fields: Mapping[str, str]) -> str:
     """What the event is about, by the member that says it best."""
-    for name in ("agent_session_id", "edge_id", "delegation_edge_id", "session_id"):
+    names = ("agent_session_id", "edge_id", "delegation_edge_id", "session_id")
+    for name in (*names, "challenge_id"):
         if fields.get(name, "null") != "null":
             return fields[name]
     return ""

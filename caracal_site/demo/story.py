@@ -4,30 +4,18 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
 
 from caracal_site.demo.calling import Caller
+from caracal_site.demo.deciding import Decisions
 from caracal_site.demo.narration import Narrator
+from caracal_site.demo.world import READ, WRITE, World
 
-TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105
 ZONE, PROVIDER = "Demo", "Demo without credential"
 APPLICATION, RESOURCE = "Demo assistant", "Demo calendar"
 POLICIES = "Demo policies"
-READ, WRITE = "calendar:read", "calendar:write"
-
-
-@dataclass(slots=True)
-class World:
-    """What the story is about, as far as it has come."""
-
-    zone: str = ""
-    application: str = ""
-    secret: str = ""
-    resource: str = ""
-    identifier: str = ""
 
 
 class Story:
@@ -39,6 +27,7 @@ class Story:
         self._operators = operators
         self._agents = agents
         self.world = World()
+        self._decisions = Decisions(narrator, operators, agents, self.world)
 
     def tell(self) -> None:
         """Everything that leaves evidence. Raises ItDidNotHappen."""
@@ -49,12 +38,16 @@ class Story:
         self._get_a_token()
         planner, researcher, writer = self._spawn()
         reading = self._delegate(planner, researcher)
-        onward = self._delegate_onward(researcher, writer)
+        onward, onward_edge = self._delegate_onward(researcher, writer)
         self._try_to_widen(researcher, writer)
         self._look_at_authority(researcher, writer)
+        self._decisions.deny(writer, onward_edge)
+        self._decisions.allow(researcher, reading)
+        self._decide_for_a_person(planner)
         foreseen = self._preview(reading)
         self._revoke(reading, foreseen)
         self._look_again(planner, researcher, writer, onward)
+        self._decisions.refuse_again(researcher, reading)
         self._end(planner)
 
     def _make_a_zone(self) -> None:
@@ -163,14 +156,20 @@ class Story:
         )
 
     def _policy(self) -> str:
-        """The data document: the assistant owns the calendar, agents read it."""
-        app_ids = {"assistant": self.world.application}
-        view = {"application": "assistant", "roles": {"reader": [READ]}}
-        return (
-            "# caracal:data-document\npackage caracal.authz\n\nimport rego.v1\n\n"
-            f"app_ids := {json.dumps(app_ids)}\n\n"
-            f"grants := {json.dumps({self.world.identifier: view})}\n"
-        )
+        """The data document: the assistant owns the calendar, its researchers read it
+        and its editors write it, which a person approves each time."""
+        roles = {"researcher": [READ], "editor": [READ, WRITE]}
+        data = {
+            "app_ids": {"assistant": self.world.application},
+            "grants": {
+                self.world.identifier: {"application": "assistant", "roles": roles}
+            },
+            "risk": [{"scope": WRITE, "tier": "grave"}],
+            "approval_tiers": ["grave"],
+        }
+        rules = [f"{name} := {json.dumps(value)}\n" for name, value in data.items()]
+        head = "# caracal:data-document\npackage caracal.authz\n\nimport rego.v1\n"
+        return "\n".join([head, *rules])
 
     def _get_a_token(self) -> None:
         self._narrator.begin(
@@ -179,14 +178,7 @@ class Story:
         issued = self._agents.send(
             "POST",
             "/oauth/2/token",
-            form={
-                "grant_type": TOKEN_EXCHANGE,
-                "zone_id": self.world.zone,
-                "application_id": self.world.application,
-                "client_secret": self.world.secret,
-                "resource": self.world.identifier,
-                "scope": settings.AGENT_COORDINATOR_SCOPE,
-            },
+            form=self.world.token_form(scope=settings.AGENT_COORDINATOR_SCOPE),
             show=("access_token", "expires_in", "scope"),
         )
         self._agents.token = issued["access_token"]
@@ -225,14 +217,27 @@ class Story:
         self._narrator.call(edge, "planner-to-researcher")
         return edge
 
-    def _delegate_onward(self, researcher: str, writer: str) -> dict[str, Any]:
+    def _delegate_onward(
+        self, researcher: str, writer: str
+    ) -> tuple[dict[str, Any], str]:
         self._narrator.begin(
             "Narrower still",
             "From the researcher to the writer: for five minutes, and no further.",
         )
         body = self._edge(researcher, writer, READ, ttl=300, hops=1)
-        self._narrator.call(self._post_edge(body), "researcher-to-writer")
-        return body
+        edge = self._post_edge(body)
+        self._narrator.call(edge, "researcher-to-writer")
+        return body, edge
+
+    def _decide_for_a_person(self, planner: str) -> None:
+        self._narrator.begin(
+            "An editor", "A child of the planner that gets writing as well."
+        )
+        editor = self._spawn_one("editor", parent_id=planner)
+        body = self._edge(planner, editor, WRITE, ttl=600, hops=1)
+        edge = self._post_edge(body)
+        self._narrator.call(edge, "planner-to-editor")
+        self._decisions.ask_a_person(editor, edge)
 
     def _post_edge(self, body: dict[str, Any]) -> str:
         path = f"/zones/{self.world.zone}/delegations"

@@ -132,8 +132,11 @@ class Binding:
         return metadata
 
 
-def find(request: TokenRequest, application: Application) -> Binding | Refusal | None:
-    """What the request wants to be bound to, None when to nothing."""
+def find(
+    request: TokenRequest, application: Application, copied: Sequence[str] = ()
+) -> Binding | Refusal | None:
+    """What the request wants to be bound to, None when to nothing. ``copied`` are the
+    scopes it gets when it asks for none."""
     if request.agent_session_id is None:
         wants_edge = request.delegation_edge_id is not None
         return Refusal("delegation_edge_not_usable") if wants_edge else None
@@ -153,7 +156,7 @@ def find(request: TokenRequest, application: Application) -> Binding | Refusal |
     if edge is None:
         return Refusal("delegation_edge_not_usable")
     found = Edge(orjson.loads(edge))
-    forbidden = found.forbids(request.scopes, request.asked_ttl_seconds)
+    forbidden = found.forbids(request.scopes or copied, request.asked_ttl_seconds)
     return Refusal(forbidden) if forbidden else Binding(orjson.loads(agent), found)
 
 

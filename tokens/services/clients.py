@@ -18,7 +18,9 @@ from prometheus_client import Counter
 from caracal_site import context, rates, sealing, statements
 from caracal_site.errors import CaracalError, RateLimited
 from caracal_site.ids import is_id
+from tokens import gateway
 from tokens.errors import ClientNotAuthenticated, TooManyExchanges, ZoneInvalid
+from tokens.gateway import GatewaySignature
 from zones import services as zone_services
 from zones.models import Application
 
@@ -53,7 +55,7 @@ class Credentials(Protocol):
     def zone_id(self) -> str: ...
 
     @property
-    def is_gateway_signed(self) -> bool: ...
+    def gateway(self) -> GatewaySignature | None: ...
 
 
 def authenticate(request: Credentials, *, needs_zone: bool = True) -> Application:
@@ -63,8 +65,8 @@ def authenticate(request: Credentials, *, needs_zone: bool = True) -> Applicatio
     Raises ClientNotAuthenticated, ZoneInvalid when it is of another zone than the
     request names, or TooManyExchanges instead of either.
     """
-    if request.is_gateway_signed:
-        refuse(request, "gateway_signature", ClientNotAuthenticated())
+    if request.gateway is not None:
+        return _of_gateway(request, request.gateway)
     found = _live_application(request.application_id)
     if found is None:
         # The same work as for a known application, so that time tells nothing.
@@ -82,8 +84,21 @@ def authenticate(request: Credentials, *, needs_zone: bool = True) -> Applicatio
     return application
 
 
-def proof(request: Credentials) -> bytes:
-    """What the application's row holds when the request's secret is good."""
+def _of_gateway(request: Credentials, signature: GatewaySignature) -> Application:
+    """The application a gateway acts for: its subject token will have to prove that."""
+    if not gateway.holds(signature):
+        refuse(request, "gateway_signature", ClientNotAuthenticated())
+    found = _live_application(request.application_id)
+    if found is None or found[0].zone_id != request.zone_id:
+        refuse(request, "client_authentication_failed", ClientNotAuthenticated())
+    return found[0]
+
+
+def proof(request: Credentials) -> bytes | None:
+    """What the application's row holds when the request's secret is good; None when a
+    gateway vouches for it."""
+    if request.gateway is not None:
+        return None
     return zone_services.digest_of(request.application_id, request.client_secret)
 
 

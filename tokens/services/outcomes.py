@@ -19,6 +19,8 @@ class TokenAnswer:
     expires_in: int
     scope: str
     target_resources: tuple[str, ...]
+    # For gateways: where each resource is.
+    upstreams: Mapping[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The members of the answer; ``scope`` is absent when empty."""
@@ -29,6 +31,7 @@ class TokenAnswer:
             **({"scope": self.scope} if self.scope else {}),
             "issued_token_type": ACCESS_TOKEN_TYPE,
             "target_resources": list(self.target_resources),
+            **({"upstreams": self.upstreams} if self.upstreams is not None else {}),
         }
 
 

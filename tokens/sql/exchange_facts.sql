@@ -1,5 +1,5 @@
 -- What issuing a token needs to know: no row when the application or its zone is not in
--- force, or the secret that proved who asks is not good any more. Bounded by the resources
+-- force, or the secret that proved who asks, where one did, is not good any more. Bounded by the resources
 -- asked for (at most 32); everything is found by a primary or unique key. The share locks
 -- make an archival of either wait for the session about to be written, or this statement
 -- for the archival: then no row comes.
@@ -28,12 +28,18 @@ SELECT
                     resources.identifier,
                     jsonb_build_object(
                         'id', resources.id,
-                        'scopes', resources.scopes
+                        'scopes', resources.scopes,
+                        'operations', resources.operations,
+                        'is_enforced', resources.operation_enforcement = 'enforced',
+                        'upstream_url', resources.upstream_url,
+                        'provider_id', providers.id,
+                        'provider_kind', providers.provider_kind
                     )
                 ),
                 '{}'
             )
         FROM resources
+        LEFT JOIN providers ON providers.id = resources.credential_provider_id
         WHERE
             resources.zone_id = zones.id
             AND resources.identifier = ANY(%(resources)s::text[])
@@ -61,9 +67,10 @@ WHERE
     AND applications.archived_at IS NULL
     AND (applications.expires_at IS NULL OR applications.expires_at > now())
     AND (
-        applications.secret_digest = %(proof)s
+        %(proof)s::bytea IS NULL
+        OR applications.secret_digest = %(proof)s::bytea
         OR (
-            applications.previous_secret_digest = %(proof)s
+            applications.previous_secret_digest = %(proof)s::bytea
             AND applications.previous_secret_expires_at > now()
         )
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -328,14 +327,6 @@ def test_the_right_secret_for_the_wrong_zone_is_told_apart(
             issue(client, resource, zone_id=zone_id)
         with pytest.raises(ClientNotAuthenticated):
             issue(client, resource, zone_id=zone_id, client_secret="wrong")
-
-
-def test_a_gateway_s_signature_is_worth_nothing_without_a_gateway_key(
-    client: Client, resource: str
-) -> None:
-    request = replace(request_of(client, resource), is_gateway_signed=True)
-    with pytest.raises(ClientNotAuthenticated):
-        issue_session_token(request)
 
 
 def test_the_previous_secret_is_good_until_its_overlap_ends(
