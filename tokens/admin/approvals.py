@@ -11,6 +11,7 @@ from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from caracal_site.actors import Actor
@@ -102,6 +103,12 @@ class Reject(Answer):
         return Done("The request is rejected.")
 
 
+def _all(values: Sequence[str]) -> SafeString:
+    """Every one of them: who approves must not overlook any."""
+    chips = (("chip", value) for value in values)
+    return format_html_join(" ", '<code class="{}">{}</code>', chips) or display.EMPTY
+
+
 @admin.register(StepUpChallenge)
 class StepUpChallengeAdmin(EvidenceAdmin):
     """Who asks, for what, on whose authority, and until when it can be answered."""
@@ -137,8 +144,8 @@ class StepUpChallengeAdmin(EvidenceAdmin):
                 "fields": (
                     columns.related("application", "who asks"),
                     columns.linked("agent_session_id", "agents.AgentSession", "agent"),
-                    columns.words("scopes", "for scopes"),
-                    columns.words("resources", "on resources"),
+                    columns.column("scopes", _all, label="for scopes", order=""),
+                    columns.column("resources", _all, label="on resources", order=""),
                     columns.column("ttl_seconds", display.span, label="token lives"),
                     "standing",
                     columns.exact("expires_at", "can be answered until"),

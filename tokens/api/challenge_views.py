@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from caracal_site.api.fields import StrictSerializer, TextField
-from caracal_site.api.items import condition, item
+from caracal_site.api.items import item
 from caracal_site.api.pagination import Listing
 from caracal_site.api.schema import described
 from caracal_site.api.views import ZoneScopedViewSet
@@ -140,11 +140,7 @@ class StepUpChallengesViewSet(ZoneScopedViewSet):
     def satisfy(self, request: Request, zone_id: str, id: str) -> Response:
         fields = self.body(SatisfySerializer)
         done = services.satisfy_challenge(
-            id,
-            zone_id=zone_id,
-            actor=self.actor,
-            reason=fields.get("reason", BY_REQUEST),
-            if_match=condition(request),
+            id, reason=fields.get("reason", BY_REQUEST), **self.asked(zone_id)
         )
         return Response(
             {"id": done.id, "satisfied_at": done.at, "approver_subject_id": done.by}
@@ -160,9 +156,7 @@ class StepUpChallengesViewSet(ZoneScopedViewSet):
     def reject(self, request: Request, zone_id: str, id: str) -> Response:
         done = services.reject_challenge(
             id,
-            zone_id=zone_id,
-            actor=self.actor,
             reason=self.body(RejectSerializer)["reason"],
-            if_match=condition(request),
+            **self.asked(zone_id),
         )
         return Response({"id": done.id, "rejected_at": done.at, "rejected_by": done.by})

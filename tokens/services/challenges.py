@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db.models.functions import Now
 
 from audit.record import record
-from caracal_site import context, locks
+from caracal_site import locks
 from caracal_site.actors import Actor, ActorKind
 from tokens.errors import ChallengeInvalid, InteractionRequired, TooManyChallenges
 from tokens.events import StepUpConsumed, StepUpRequested
@@ -97,7 +97,6 @@ def ask(request: TokenRequest, application: Application) -> Refusal:
         resources=request.resources,
         scopes=request.scopes,
     )
-    context.expect_status(InteractionRequired.status)
     record(_requester(application, request), requested)
     return _waits(made)
 

@@ -60,6 +60,19 @@ def test_the_inbox_says_who_asks_for_what_and_until_when(
     assert "Waiting for approval" in front
 
 
+def test_none_of_what_is_asked_for_is_left_out(
+    console: Client, guarded: Guarded
+) -> None:
+    challenge = guarded.challenge()
+    asked = [f"resource://number-{number}" for number in range(32)]
+    StepUpChallenge.objects.filter(id=challenge.id).update(
+        metadata_json={"requested_scopes": [WRITE], "resources": asked}
+    )
+    for page in (asking.change(challenge), asking.gesture(challenge, "approve")):
+        text = asking.text(console.get(page))
+        assert all(resource in text for resource in asked)
+
+
 def test_a_request_is_approved_for_a_reason(
     console: Client, person: User, guarded: Guarded
 ) -> None:
