@@ -98,11 +98,6 @@ def on_draining(listener: Callable[[], None]) -> None:
     _listeners.append(listener)
 
 
-def is_draining() -> bool:
-    """Whether this process is about to stop."""
-    return _draining.is_set()
-
-
 def fault() -> Unready | None:
     """The first thing that keeps the service from its work, or None.
 
