@@ -309,8 +309,8 @@ def test_a_stream_that_refuses_holds_its_zone_in_order_and_no_other(
 def seconds_to_wait(zone: Zone) -> int:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT ceil(extract(epoch FROM retry_at - now())) FROM event_heads"
-            " WHERE zone_id = %s",
+            "SELECT ceil(extract(epoch FROM retry_at - clock_timestamp()))"
+            " FROM event_heads WHERE zone_id = %s",
             [zone.id],
         )
         return int(cursor.fetchone()[0])
