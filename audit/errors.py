@@ -54,3 +54,16 @@ class TooManyOwnWaiters(RetryLater):
     code = "too_many_waiters"
     status = 429
     retry_after_seconds = 5
+
+
+class RetentionAboveLimit(CaracalError):
+    """Decisions are not kept that long on this platform."""
+
+    code = "retention_above_limit"
+    status = 400
+
+    def __init__(self, max_days: int) -> None:
+        super().__init__(
+            f"Decisions are kept for at most {max_days} days.",
+            extra={"max_days": max_days},
+        )

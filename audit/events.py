@@ -119,3 +119,33 @@ class SignedOut(SignedIn):
 
     name: ClassVar[str] = "console.signed_out"
     sentence: ClassVar[str] = "Somebody signed out of the console."
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetentionChanged(Event):
+    """How long decisions are kept was changed; ``entity_id`` is the zone or
+    ``platform``."""
+
+    name: ClassVar[str] = "audit_retention.changed"
+    entity_type: ClassVar[str] = "audit-retention"
+    sentence: ClassVar[str] = "The retention of decisions was changed."
+
+    changes: Mapping[str, Any]
+
+    def summary(self) -> dict[str, Any]:
+        return {"changed_fields": sorted(self.changes), **self.changes}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecisionsRemoved(Event):
+    """Decisions past their retention were removed; their links stay in the chain."""
+
+    name: ClassVar[str] = "audit.decisions_removed"
+    entity_type: ClassVar[str] = "audit-retention"
+    sentence: ClassVar[str] = "Decisions past their retention were removed."
+
+    removed: int
+    before: str
+
+    def summary(self) -> dict[str, Any]:
+        return {"removed": self.removed, "before": self.before}

@@ -125,6 +125,33 @@ class AuditEvent(models.Model):
         return f"{self.event_type} {self.decision}"
 
 
+class AuditRetention(models.Model):
+    """How long decisions are kept in a zone, or by default (``PLATFORM``).
+
+    A zone without a row, or with no days of its own, has the platform's. Under a
+    ``legal_hold`` nothing is removed. A shorter time only counts from
+    ``shortens_at`` on; until then it is ``former_days``.
+    """
+
+    scope = IdField(primary_key=True)
+    retention_days = models.IntegerField(null=True)
+    former_days = models.IntegerField(null=True)
+    shortens_at = models.DateTimeField(null=True)
+    legal_hold = models.BooleanField(default=False, db_default=False)
+    updated_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "audit_retention"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(retention_days__gte=1), name="audit_retention_days_positive"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.scope}: {self.retention_days} days"
+
+
 class OutboxEvent(models.Model):
     """News waiting to be, or already, published to its Redis stream.
 

@@ -27,6 +27,7 @@ class LockClass(IntEnum):
     RESOURCE_IDENTIFIER = 9
     RECEIPT = 10
     STEP_UP = 11
+    AUDIT_RETENTION = 12
 
 
 class OutsideTransaction(RuntimeError):

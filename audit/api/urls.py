@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from django.urls import path
 
+from audit.api.retention_views import (
+    AuditRetentionViewSet,
+    ZoneAuditRetentionViewSet,
+)
 from audit.api.views import (
     AdminAuditViewSet,
     AuditEventsViewSet,
@@ -12,6 +16,16 @@ from audit.api.views import (
 
 app_name = "audit"
 urlpatterns = [
+    path(
+        "audit-retention",
+        AuditRetentionViewSet.as_view({"get": "retrieve", "put": "replace"}),
+        name="audit-retention",
+    ),
+    path(
+        "zones/<str:zone_id>/audit-retention",
+        ZoneAuditRetentionViewSet.as_view({"get": "retrieve", "put": "replace"}),
+        name="zone-audit-retention",
+    ),
     path(
         "zones/<str:zone_id>/audit",
         AuditEventsViewSet.as_view({"get": "list"}),
