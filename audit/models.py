@@ -125,6 +125,32 @@ class AuditEvent(models.Model):
         return f"{self.event_type} {self.decision}"
 
 
+class AuditChain(models.Model):
+    """The end of a zone's chain of decisions.
+
+    ``peaks`` are the roots of the whole subtrees its Merkle tree is made of, so that it
+    grows without being read. ``head_json`` is the newest signed head. Rows that
+    happened before ``removed_before`` may be gone with their retention; ``removed_mac``
+    says that the platform removed them. The links and the kept nodes of the tree are
+    in ``audit_links`` and ``audit_tree_nodes`` (``sql/ledger_chain.sql``).
+    """
+
+    zone_id = IdField(primary_key=True)
+    seq = models.BigIntegerField()
+    content = models.BinaryField()
+    peaks = models.BinaryField()
+    sealed_at = models.DateTimeField(db_default=Now())
+    head_json = models.JSONField(null=True)
+    removed_before = models.DateTimeField(null=True)
+    removed_mac = models.BinaryField(null=True)
+
+    class Meta:
+        db_table = "audit_chains"
+
+    def __str__(self) -> str:
+        return f"{self.zone_id} at {self.seq}"
+
+
 class AuditRetention(models.Model):
     """How long decisions are kept in a zone, or by default (``PLATFORM``).
 

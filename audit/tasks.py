@@ -9,6 +9,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from audit import publisher, seals
+from audit.ledger import sealing
 from caracal_site.ids import first_id_at
 from caracal_site.jobs import Outcome, in_batches, job
 from caracal_site.stores import redis_client
@@ -26,6 +27,13 @@ def publish_outbox() -> Outcome:
 def seal_audit() -> Outcome:
     """Gives new audit rows their place in the chain of their zone."""
     return seals.seal(redis_client())
+
+
+@shared_task
+@job("seal-ledger")
+def seal_ledger() -> Outcome:
+    """Gives new decisions their place in the ledger of their zone."""
+    return sealing.seal(redis_client())
 
 
 @shared_task

@@ -27,6 +27,10 @@ app.conf.beat_schedule = {
         "task": "audit.tasks.seal_audit",
         "schedule": _seconds(settings.AUDIT_SEAL_INTERVAL_MS),
     },
+    "seal-ledger": {
+        "task": "audit.tasks.seal_ledger",
+        "schedule": _seconds(settings.AUDIT_SEAL_INTERVAL_MS),
+    },
     "prune-outbox": {"task": "audit.tasks.prune_outbox", "schedule": 900.0},
     "worker-heartbeat": {
         "task": "caracal_site.tasks.worker_heartbeat",

@@ -14,6 +14,8 @@ SCHEMA = "public"
 APPEND_ONLY_TABLES = (
     "admin_audit_events",
     "audit_events",
+    "audit_links",
+    "audit_tree_nodes",
     "policy_versions",
     "policy_set_versions",
     "policy_set_members",

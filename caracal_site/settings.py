@@ -379,6 +379,7 @@ OUTBOX_MAX_ATTEMPTS = env.int("OUTBOX_MAX_ATTEMPTS", default=10)
 STREAMS_MAXLEN = env.int("STREAMS_MAXLEN", default=100_000)
 AUDIT_SEAL_INTERVAL_MS = env.int("AUDIT_SEAL_INTERVAL_MS", default=1_000)
 AUDIT_SEAL_BATCH_SIZE = env.int("AUDIT_SEAL_BATCH_SIZE", default=1_000)
+AUDIT_LEDGER_BATCH_SIZE = env.int("AUDIT_LEDGER_BATCH_SIZE", default=5_000)
 AUDIT_RETENTION_DAYS = env.int("AUDIT_RETENTION_DAYS", default=365)
 # How long a shorter retention waits before anything is removed by it.
 AUDIT_RETENTION_DELAY_HOURS = env.int("AUDIT_RETENTION_DELAY_HOURS", default=24)

@@ -292,7 +292,7 @@ def test_the_command_tells_what_is_broken_and_fails(zone: Zone) -> None:
         "UPDATE admin_audit_events SET path = '/x' WHERE {zone} AND chain_seq = 1",
     )
     out = StringIO()
-    with pytest.raises(CommandError, match="1 of 1 chain"):
+    with pytest.raises(CommandError, match="1 of 2 chains"):
         call_command("verify_audit", zone=zone.id, stdout=out)
     assert f"zone {zone.id}: BROKEN" in out.getvalue()
     assert "was altered after it was sealed" in out.getvalue()

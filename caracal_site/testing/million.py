@@ -1,0 +1,167 @@
+"""Measures the ledger on as many rows as it is told: ``python -m
+caracal_site.testing.million [ROWS]``, in the environment of a database that may be
+filled.
+
+Rows are written by the database, as the token endpoint would leave them; sealing,
+verifying, pages and files are the real ones.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "caracal_site.settings")
+django.setup()
+
+from django.db import connection, transaction  # noqa: E402
+from django.http import QueryDict  # noqa: E402
+
+from audit.api.views import DECISIONS  # noqa: E402
+from audit.ledger import heads, sealing, verifying  # noqa: E402
+from audit.models import AuditEvent  # noqa: E402
+from caracal_site import stores  # noqa: E402
+from caracal_site.api.exports import FORMATS  # noqa: E402
+from caracal_site.api.pagination import question, read_batches, read_page  # noqa: E402
+from caracal_site.ids import new_id  # noqa: E402
+
+ROWS = 1_000_000
+LEDGER = """
+INSERT INTO audit_events (
+    id, zone_id, event_type, request_id, decision, evaluation_status,
+    policy_set_version_id, determining_policies_json, diagnostics_json, metadata_json,
+    occurred_at
+)
+SELECT
+    %(prefix)s || lpad(to_hex(n), 12, '0'), %(zone)s,
+    CASE WHEN n %% 100 = 0 THEN 'replay_detected' ELSE 'token_exchange' END,
+    'req-' || n / 2, CASE WHEN n %% 10 = 0 THEN 'deny' ELSE 'allow' END, 'complete',
+    'psv-' || n / 50000, '[{"policy": "baseline"}]', '[]',
+    jsonb_build_object(
+        'application_id', 'app-' || n %% 50, 'application_name', 'planner',
+        'resource', 'resource://calendar', 'session_id', 'session-' || n / 20,
+        'requested_scopes', '["calendar:read", "calendar:write"]'::jsonb,
+        'agent_session_id', 'agent-' || n %% 5000, 'agent_lifecycle', 'task',
+        'agent_labels', jsonb_build_array('l' || n %% 100, 'common')
+    ),
+    now() - (%(rows)s - n) * interval '20 milliseconds'
+FROM generate_series(1, %(rows)s) AS n
+"""
+QUERIES = (
+    "",
+    "decision=deny",
+    "event_type=replay_detected",
+    "application_id=app-7",
+    "agent_session_id=agent-77",
+    "session_id=session-777",
+    "label=l42",
+    "request_id=req-4711",
+    "since=2026-01-01T00:00:00Z&decision=deny",
+)
+
+
+def say(what: str, value: str) -> None:
+    sys.stdout.write(f"{what:44} {value}\n")
+    sys.stdout.flush()
+
+
+@contextmanager
+def timed(what: str, rows: int) -> Iterator[None]:
+    started = time.monotonic()
+    yield
+    seconds = time.monotonic() - started
+    say(what, f"{seconds:7.2f} s {rows / seconds:12,.0f} rows/s")
+
+
+def peak_megabytes() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def fill(zone_id: str, rows: int) -> None:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL statement_timeout = 0")
+        asked = {"prefix": new_id()[:24], "zone": zone_id, "rows": rows}
+        cursor.execute(LEDGER, asked)
+    with connection.cursor() as cursor:
+        cursor.execute("SET statement_timeout = 0")
+        cursor.execute("VACUUM (ANALYZE) audit_events")
+
+
+def pages(zone_id: str) -> None:
+    for query in QUERIES:
+        first = f"{query}&limit=200".lstrip("&")
+        say(f"page {query or 'without a filter'}", rate(zone_id, first))
+    deep = list(AuditEvent.objects.filter(zone_id=zone_id).order_by("-occurred_at"))[
+        -500:-499
+    ]
+    say("page 5,000 deep", rate(zone_id, deep_query(zone_id, deep[0])))
+
+
+def deep_query(zone_id: str, row: AuditEvent) -> str:
+    from caracal_site import cursors
+
+    asked = question(DECISIONS, path=zone_id, query=QueryDict("limit=200"))
+    last = cursors.Position(row.id, at=row.occurred_at)
+    return f"limit=200&cursor={cursors.encode(last, asked.bound_to)}"
+
+
+def rate(zone_id: str, query: str) -> str:
+    rows = AuditEvent.objects.filter(zone_id=zone_id)
+
+    def page() -> int:
+        asked = question(DECISIONS, path=zone_id, query=QueryDict(query))
+        return len(read_page(asked, rows).rows)
+
+    page()
+    spent = []
+    for _ in range(20):
+        started = time.monotonic()
+        found = page()
+        spent.append(time.monotonic() - started)
+    return f"{statistics.median(spent) * 1000:7.2f} ms, {found} rows"
+
+
+def files(zone_id: str, total: int) -> None:
+    rows = AuditEvent.objects.filter(zone_id=zone_id)
+    for form in FORMATS:
+        asked = question(DECISIONS, path=zone_id, query=QueryDict(""))
+        before = peak_megabytes()
+        written: Callable[[], Any] = lambda form=form, asked=asked: sum(  # type: ignore[misc]
+            len(part) for part in parts(form, asked, rows)
+        )
+        with timed(f"export {form}", total):
+            written()
+        say(f"export {form}: memory grew by", f"{peak_megabytes() - before:7.1f} MB")
+
+
+def parts(form: str, asked: Any, rows: Any) -> Iterator[bytes]:
+    kind = FORMATS[form]
+    shown = asked.in_a_table if kind.is_table else asked
+    return kind.lines(shown.members, read_batches(shown, rows, 1_000))
+
+
+def main(total: int) -> None:
+    zone_id = new_id()
+    with timed("write", total):
+        fill(zone_id, total)
+    client = stores.redis_client()
+    with timed("seal", total):
+        while sealing.seal(client).handled:
+            pass
+    with timed("verify", total):
+        found = verifying.verify(zone_id, heads.every_published(client)[zone_id])
+    say("verified", f"{found.rows:,} rows, {found.broken} faults")
+    pages(zone_id)
+    files(zone_id, total)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if sys.argv[1:] else ROWS)
