@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import F, Func, Q, Value
+from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from django.db.models.functions import Now
 
 from audit.querysets import AdminAuditQuerySet, OutboxQuerySet
@@ -16,6 +20,26 @@ def next_position(sequence: str) -> Func:
     return Func(
         Value(sequence), function="nextval", output_field=models.BigIntegerField()
     )
+
+
+def newest_first(name: str, what: Any, **more: Any) -> models.Index:
+    """An index of what a zone's rows can be filtered by, in the order of their list."""
+    return models.Index(
+        F("zone_id"),
+        what,
+        F("occurred_at").desc(),
+        F("id").desc(),
+        name=name,
+        **more,
+    )
+
+
+# What decisions can be filtered by in their metadata, by the name of its index.
+METADATA_INDEXES = {
+    "application": "application_id",
+    "agent": "agent_session_id",
+    "session": "session_id",
+}
 
 
 class AdminAuditEvent(models.Model):
@@ -79,6 +103,14 @@ class AdminAuditEvent(models.Model):
                 condition=Q(entity_id__isnull=False),
                 name="admin_audit_entity",
             ),
+            newest_first("admin_audit_actor", F("actor_id")),
+            newest_first("admin_audit_type", F("entity_type")),
+            # Where almost everything is a POST, the list itself is its index.
+            newest_first(
+                "admin_audit_method",
+                F("method"),
+                condition=Q(method__in=["PUT", "PATCH", "DELETE"]),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -118,6 +150,19 @@ class AuditEvent(models.Model):
             models.Index(
                 fields=["zone_id", "request_id", "occurred_at"],
                 name="audit_events_request",
+            ),
+            newest_first("audit_events_decision", F("decision")),
+            newest_first("audit_events_type", F("event_type")),
+            *(
+                newest_first(
+                    f"audit_events_{name}",
+                    KeyTextTransform(key, "metadata_json"),
+                )
+                for name, key in METADATA_INDEXES.items()
+            ),
+            GinIndex(
+                KeyTransform("agent_labels", "metadata_json"),
+                name="audit_events_labels",
             ),
         ]
 

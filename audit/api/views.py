@@ -8,7 +8,7 @@ from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from audit.api import shapes
+from audit.api import cells, shapes
 from audit.errors import RequestNotFound
 from audit.filters import AdminAuditFilter, AuditEventFilter
 from audit.models import AdminAuditEvent, AuditEvent
@@ -24,6 +24,7 @@ DECISIONS = Listing(
     shape=shapes.decision,
     derived={name: shapes.of_metadata(name) for name in shapes.METADATA},
     tabular=shapes.DECISION_TABLE,
+    written=cells.DECISIONS,
     orders={"occurred_at": "occurred_at"},
     filterset=AuditEventFilter,
     envelope=rows_of,
@@ -37,6 +38,7 @@ CHANGES = Listing(
     shape=shapes.change,
     derived={"changed_fields": shapes.changed_fields},
     tabular=shapes.CHANGE_TABLE,
+    written=cells.CHANGES,
     orders={"occurred_at": "occurred_at"},
     filterset=AdminAuditFilter,
     envelope=rows_of,

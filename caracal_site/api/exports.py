@@ -15,13 +15,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from io import StringIO
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 from django.db.models import QuerySet
 from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
+from caracal_site.api.copying import copied
 from caracal_site.api.pagination import (
     Question,
     Row,
@@ -50,6 +51,17 @@ def csv_lines(members: tuple[str, ...], batches: Batches) -> Iterator[bytes]:
         written = StringIO()
         csv.writer(written).writerows(lines)
         yield written.getvalue().encode()
+
+
+def csv_by_database(asked: Question, rows: QuerySet[Any]) -> Iterator[bytes]:
+    """The same of everything asked for, written by the database where it may be."""
+    members = asked.members
+    yield from csv_lines(members, iter(()))
+
+    def cells(row: Row) -> list[Any]:
+        return [_cell(row.get(name)) for name in members]
+
+    yield from copied(asked, rows, asked.listing.written, cells)
 
 
 def _cell(value: Any) -> Any:
@@ -111,6 +123,14 @@ FORMATS: Mapping[str, Format] = {
 }
 
 
+def all_lines(kind: Format, shown: Question, rows: QuerySet[Any]) -> Iterator[bytes]:
+    """Everything asked for as a file has it."""
+    table = shown.listing.written
+    if kind.is_table and table is not None and table.has(shown.members):
+        return csv_by_database(shown, rows)
+    return kind.lines(shown.members, read_batches(shown, rows, BATCH))
+
+
 def export(
     asked: Question,
     rows: QuerySet[Any],
@@ -135,13 +155,14 @@ def export(
         return HttpResponse(headers=headers)
     shown = asked.in_a_table if kind.is_table else asked
     if asked.limit is None and asked.cursor is None:
-        batches = read_batches(shown, rows, BATCH)
+        lines = all_lines(kind, shown, rows)
     else:
         page = read_page(shown, rows)
-        batches = iter([page.rows])
+        lines = kind.lines(shown.members, iter([page.rows]))
         if page.cursor:
             headers["Link"] = link_to_next(asked, page.cursor, extension)
-    first = next(batches)
+    # The first rows, and the heading above them.
+    begun = list(islice(lines, 2 if kind.is_table else 1))
     record()
-    lines = kind.lines(shown.members, chain([first], batches))
+    lines = chain(begun, lines)
     return StreamingHttpResponse(to_the_end(lines, kind.broken), headers=headers)

@@ -51,7 +51,8 @@ class Listing:
     the first, descending, unless asked otherwise, and by id among equals. The column
     ``id`` is for creation in tables too busy for an index on the time. ``envelope``
     puts a page and the cursor behind it into a body; without it a page is a bare array,
-    with a ``Link`` to the next.
+    with a ``Link`` to the next. ``written`` (a ``copying.SqlTable``) says how the
+    database writes rows as a table itself.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Listing:
     derived: Mapping[str, Callable[[Row], Any]] = field(default_factory=dict)
     tabular: tuple[str, ...] = ()
     envelope: Callable[[list[Row], str | None], Any] | None = None
+    written: Any = None
     default_limit: int = DEFAULT_LIMIT
     max_limit: int = MAX_LIMIT
 
@@ -104,10 +106,18 @@ class Order:
 
     def after(self, rows: QuerySet[Any], last: cursors.Position) -> QuerySet[Any]:
         """The rows behind a position."""
-        comparison = "<" if self.descending else ">"
+        return self._beside(rows, last, "<" if self.descending else ">")
+
+    def until(self, rows: QuerySet[Any], last: cursors.Position) -> QuerySet[Any]:
+        """The rows up to a position, and the one there."""
+        return self._beside(rows, last, ">=" if self.descending else "<=")
+
+    def _beside(
+        self, rows: QuerySet[Any], last: cursors.Position, comparison: str
+    ) -> QuerySet[Any]:
         if self.column == "id":
-            side = "lt" if self.descending else "gt"
-            return rows.filter(**{f"id__{side}": last.id})
+            lookups = {"<": "lt", ">": "gt", "<=": "lte", ">=": "gte"}
+            return rows.filter(**{f"id__{lookups[comparison]}": last.id})
         meta, quote = rows.model._meta, connection.ops.quote_name
         table = quote(meta.db_table)
         column = quote(str(meta.get_field(self.column).column))
@@ -306,6 +316,23 @@ def read_batches(
         if len(read) < size:
             return
         following = asked.order.after(found, asked.order.position(read[-1]))
+
+
+def read_spans(
+    asked: Question, rows: QuerySet[Any], size: int
+) -> Iterator[QuerySet[Any]]:
+    """Everything asked for, as queries of ``size`` rows each. Both ends of a span are
+    rows that were there, so that no insert moves one into or out of it."""
+    found = asked.rows(rows)
+    following = found
+    while True:
+        edge = following.values(asked.order.column, "id")[size - 1 : size].first()
+        if edge is None:
+            yield following
+            return
+        last = asked.order.position(edge)
+        yield asked.order.until(following, last)
+        following = asked.order.after(found, last)
 
 
 def link_to_next(asked: Question, cursor: str, form: str | None = None) -> str:
