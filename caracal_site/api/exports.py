@@ -43,14 +43,17 @@ Batches = Iterator[list[Row]]
 
 def csv_lines(members: tuple[str, ...], batches: Batches) -> Iterator[bytes]:
     """Batches of rows as comma separated values (RFC 4180) under a heading."""
-    heading: Iterator[list[Any]] = iter([[list(members)]])
-    cells = (
-        [[_cell(row.get(name)) for name in members] for row in rows] for rows in batches
-    )
-    for lines in chain(heading, cells):
-        written = StringIO()
-        csv.writer(written).writerows(lines)
-        yield written.getvalue().encode()
+    yield _written([list(members)])
+    for rows in batches:
+        text = _written([[_cell(row.get(name)) for name in members] for row in rows])
+        del rows
+        yield text
+
+
+def _written(lines: list[list[Any]]) -> bytes:
+    written = StringIO()
+    csv.writer(written).writerows(lines)
+    return written.getvalue().encode()
 
 
 def csv_by_database(asked: Question, rows: QuerySet[Any]) -> Iterator[bytes]:

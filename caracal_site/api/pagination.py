@@ -312,10 +312,15 @@ def read_batches(
     following = found
     while True:
         read = list(following[:size])
-        yield [asked.shape(row) for row in read]
-        if len(read) < size:
+        last = asked.order.position(read[-1]) if len(read) == size else None
+        shaped = [asked.shape(row) for row in read]
+        # Not to be held while the next ones are read.
+        del read
+        yield shaped
+        del shaped
+        if last is None:
             return
-        following = asked.order.after(found, asked.order.position(read[-1]))
+        following = asked.order.after(found, last)
 
 
 def read_spans(
