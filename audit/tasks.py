@@ -9,7 +9,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from audit import publisher, seals
-from audit.ledger import sealing
+from audit.ledger import retiring, sealing
 from caracal_site.ids import first_id_at
 from caracal_site.jobs import Outcome, in_batches, job
 from caracal_site.stores import redis_client
@@ -34,6 +34,20 @@ def seal_audit() -> Outcome:
 def seal_ledger() -> Outcome:
     """Gives new decisions their place in the ledger of their zone."""
     return sealing.seal(redis_client())
+
+
+@shared_task
+@job("make-ledger-partitions")
+def make_ledger_partitions() -> int:
+    """Makes the months of the ledger ahead of time."""
+    return retiring.make_partitions()
+
+
+@shared_task
+@job("retire-decisions")
+def retire_decisions() -> Outcome:
+    """Removes decisions past their retention."""
+    return retiring.retire()
 
 
 @shared_task

@@ -31,6 +31,11 @@ app.conf.beat_schedule = {
         "task": "audit.tasks.seal_ledger",
         "schedule": _seconds(settings.AUDIT_SEAL_INTERVAL_MS),
     },
+    "make-ledger-partitions": {
+        "task": "audit.tasks.make_ledger_partitions",
+        "schedule": 3_600.0,
+    },
+    "retire-decisions": {"task": "audit.tasks.retire_decisions", "schedule": 3_600.0},
     "prune-outbox": {"task": "audit.tasks.prune_outbox", "schedule": 900.0},
     "worker-heartbeat": {
         "task": "caracal_site.tasks.worker_heartbeat",

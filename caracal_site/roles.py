@@ -27,6 +27,23 @@ SEAL_COLUMNS = (
     "content_sha256",
     "chain_hmac",
 )
+# What the processes may do to months and old rows of the ledger: these look for
+# themselves that it is right.
+FUNCTIONS = (
+    "caracal_make_ledger_partition",
+    "caracal_retire_decisions",
+    "caracal_retire_ledger_partition",
+)
+OWN_FUNCTIONS = """
+SELECT oid::regprocedure::text FROM pg_proc
+WHERE pronamespace = %s::regnamespace AND proname = ANY(%s)
+"""
+PARTITIONS = """
+SELECT c.relname FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+JOIN pg_class AS p ON p.oid = i.inhparent
+WHERE p.relnamespace = %s::regnamespace AND p.relname = ANY(%s) AND c.relispartition
+  AND c.relkind = 'r'
+"""
 
 
 def grant_runtime_role(connection: BaseDatabaseWrapper, role_name: str) -> None:
@@ -36,7 +53,7 @@ def grant_runtime_role(connection: BaseDatabaseWrapper, role_name: str) -> None:
     does not linger. Tables that do not exist yet are left for the next call.
     """
     role, schema = sql.Identifier(role_name), sql.Identifier(SCHEMA)
-    names = {"role": role, "schema": schema}
+    names: dict[str, sql.Composable] = {"role": role, "schema": schema}
     statements = [
         "REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM {role}",
         "REVOKE ALL ON ALL SEQUENCES IN SCHEMA {schema} FROM {role}",
@@ -51,6 +68,16 @@ def grant_runtime_role(connection: BaseDatabaseWrapper, role_name: str) -> None:
         existing = set(connection.introspection.table_names(cursor))
         for table in existing.intersection(APPEND_ONLY_TABLES):
             _make_append_only(connection, role, table)
+        # Rows go in and out by the whole table alone.
+        cursor.execute(PARTITIONS, [SCHEMA, list(APPEND_ONLY_TABLES)])
+        for (partition,) in cursor.fetchall():
+            names["partition"] = sql.Identifier(SCHEMA, partition)
+            revoke = sql.SQL("REVOKE ALL ON {partition} FROM {role}")
+            cursor.execute(revoke.format(**names))
+        cursor.execute(OWN_FUNCTIONS, [SCHEMA, list(FUNCTIONS)])
+        for (function,) in cursor.fetchall():
+            grant = sql.SQL("GRANT EXECUTE ON FUNCTION {function} TO {role}")
+            cursor.execute(grant.format(function=sql.SQL(function), **names))
 
 
 def _make_append_only(
