@@ -67,3 +67,25 @@ class RetentionAboveLimit(CaracalError):
             f"Decisions are kept for at most {max_days} days.",
             extra={"max_days": max_days},
         )
+
+
+class EventNotSealed(CaracalError):
+    """The ledger of the zone has no sealed row with this id; a new row has its place
+    within a second."""
+
+    code = "event_not_sealed"
+    status = 404
+
+
+class LedgerEmpty(CaracalError):
+    """Nothing has been decided in the zone yet."""
+
+    code = "ledger_empty"
+    status = 404
+
+
+class LedgerBroken(CaracalError):
+    """Parts of the ledger's tree are missing: verify it."""
+
+    code = "ledger_broken"
+    status = 409

@@ -149,3 +149,18 @@ class DecisionsRemoved(Event):
 
     def summary(self) -> dict[str, Any]:
         return {"removed": self.removed, "before": self.before}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LedgerVerified(Event):
+    """Somebody had the ledger of a zone verified."""
+
+    name: ClassVar[str] = "audit.ledger_verified"
+    entity_type: ClassVar[str] = "ledgers"
+    sentence: ClassVar[str] = "The ledger of decisions was verified."
+
+    rows: int
+    broken: int
+
+    def summary(self) -> dict[str, Any]:
+        return {"rows": self.rows, "faults": self.broken}

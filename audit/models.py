@@ -178,6 +178,7 @@ class AuditChain(models.Model):
     happened before ``removed_before`` may be gone with their retention; ``removed_mac``
     says that the platform removed them. The links and the kept nodes of the tree are
     in ``audit_links`` and ``audit_tree_nodes`` (``sql/ledger_chain.sql``).
+    ``verification_json`` is what the last verification found.
     """
 
     zone_id = IdField(primary_key=True)
@@ -188,6 +189,8 @@ class AuditChain(models.Model):
     head_json = models.JSONField(null=True)
     removed_before = models.DateTimeField(null=True)
     removed_mac = models.BinaryField(null=True)
+    verified_at = models.DateTimeField(null=True)
+    verification_json = models.JSONField(null=True)
 
     class Meta:
         db_table = "audit_chains"

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from audit import publisher, seals
-from audit.ledger import retiring, sealing
+from audit.ledger import checking, retiring, sealing
 from caracal_site.ids import first_id_at
 from caracal_site.jobs import Outcome, in_batches, job
 from caracal_site.stores import redis_client
@@ -48,6 +48,13 @@ def make_ledger_partitions() -> int:
 def retire_decisions() -> Outcome:
     """Removes decisions past their retention."""
     return retiring.retire()
+
+
+@shared_task
+@job("verify-ledgers")
+def verify_ledgers() -> Outcome:
+    """Verifies the ledgers that were not for the longest time."""
+    return checking.check_some(redis_client())
 
 
 @shared_task

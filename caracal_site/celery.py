@@ -36,6 +36,7 @@ app.conf.beat_schedule = {
         "schedule": 3_600.0,
     },
     "retire-decisions": {"task": "audit.tasks.retire_decisions", "schedule": 3_600.0},
+    "verify-ledgers": {"task": "audit.tasks.verify_ledgers", "schedule": 3_600.0},
     "prune-outbox": {"task": "audit.tasks.prune_outbox", "schedule": 900.0},
     "worker-heartbeat": {
         "task": "caracal_site.tasks.worker_heartbeat",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
+from audit.api.ledger_views import LedgerViewSet
 from audit.api.retention_views import (
     AuditRetentionViewSet,
     ZoneAuditRetentionViewSet,
@@ -40,6 +41,21 @@ urlpatterns = [
         "zones/<str:zone_id>/audit/by-request/<str:request_id>/explain",
         DecidedRequestViewSet.as_view({"get": "explain"}),
         name="explained-request",
+    ),
+    path(
+        "zones/<str:zone_id>/audit/chain",
+        LedgerViewSet.as_view({"get": "retrieve"}),
+        name="ledger",
+    ),
+    path(
+        "zones/<str:zone_id>/audit/chain/inclusion",
+        LedgerViewSet.as_view({"get": "inclusion"}),
+        name="ledger-inclusion",
+    ),
+    path(
+        "zones/<str:zone_id>/audit/chain/consistency",
+        LedgerViewSet.as_view({"get": "consistency"}),
+        name="ledger-consistency",
     ),
     path(
         "zones/<str:zone_id>/admin-audit",
