@@ -226,6 +226,30 @@ class AuditRetention(models.Model):
         return f"{self.scope}: {self.retention_days} days"
 
 
+class AuditQuarantine(models.Model):
+    """What another producer sent as a decision and the ledger did not take, and why.
+
+    ``source_id`` is its place in the stream, so that what is read twice is here once.
+    """
+
+    id = PrimaryIdField()
+    source_id = models.TextField(unique=True)
+    reason = models.TextField()
+    detail = models.TextField(default="")
+    event_id = models.TextField(null=True)
+    zone_id = models.TextField(null=True)
+    data = models.TextField(default="")
+    signature = models.TextField(default="")
+    received_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "audit_quarantine"
+        ordering = ("-id",)
+
+    def __str__(self) -> str:
+        return f"{self.reason} {self.source_id}"
+
+
 class OutboxEvent(models.Model):
     """News waiting to be, or already, published to its Redis stream.
 

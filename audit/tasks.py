@@ -9,7 +9,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from audit import publisher, seals
-from audit.ledger import checking, retiring, sealing
+from audit.ledger import checking, ingesting, retiring, sealing
 from caracal_site.ids import first_id_at
 from caracal_site.jobs import Outcome, in_batches, job
 from caracal_site.stores import redis_client
@@ -34,6 +34,13 @@ def seal_audit() -> Outcome:
 def seal_ledger() -> Outcome:
     """Gives new decisions their place in the ledger of their zone."""
     return sealing.seal(redis_client())
+
+
+@shared_task
+@job("ingest-decisions")
+def ingest_decisions() -> Outcome:
+    """Takes what other producers decided into the ledger."""
+    return ingesting.ingest(redis_client())
 
 
 @shared_task

@@ -31,6 +31,10 @@ app.conf.beat_schedule = {
         "task": "audit.tasks.seal_ledger",
         "schedule": _seconds(settings.AUDIT_SEAL_INTERVAL_MS),
     },
+    "ingest-decisions": {
+        "task": "audit.tasks.ingest_decisions",
+        "schedule": _seconds(settings.AUDIT_SEAL_INTERVAL_MS),
+    },
     "make-ledger-partitions": {
         "task": "audit.tasks.make_ledger_partitions",
         "schedule": 3_600.0,

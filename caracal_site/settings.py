@@ -60,6 +60,12 @@ STREAMS_HMAC_KEY = secret("STREAMS_HMAC_KEY")
 AUDIT_HMAC_KEY = secret("AUDIT_HMAC_KEY")
 # Without it no gateway may exchange tokens.
 GATEWAY_STS_HMAC_KEY = secret("GATEWAY_STS_HMAC_KEY")
+# What other producers of decisions sign with, divided by commas.
+AUDIT_INGEST_HMAC_KEYS = [
+    key.strip()
+    for key in secret("AUDIT_INGEST_HMAC_KEYS", AUDIT_HMAC_KEY).split(",")
+    if key.strip()
+]
 CARACAL_ADMIN_TOKEN = secret("CARACAL_ADMIN_TOKEN")
 CARACAL_COORDINATOR_TOKEN = secret("CARACAL_COORDINATOR_TOKEN")
 METRICS_BEARER = secret("METRICS_BEARER")

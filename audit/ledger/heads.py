@@ -113,7 +113,7 @@ def publish(client: redis.Redis, signed: Iterable[Mapping[str, Any]]) -> None:
     pipeline = client.pipeline(transaction=False)
     for head in signed:
         text = orjson.dumps(head)
-        pipeline.hset(HEADS_KEY, str(head["zone_id"]), text)  # type: ignore[arg-type]
+        pipeline.hset(HEADS_KEY, str(head["zone_id"]), text)
         pipeline.xadd(
             HEADS_STREAM,
             {"zone_id": str(head["zone_id"]), "head": text},

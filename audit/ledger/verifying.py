@@ -162,9 +162,8 @@ class Walk:
 
 def links(zone_id: str) -> Iterator[tuple[Any, ...]]:
     """The links of a zone with the hashed bytes of their rows, as they are read."""
-    statement = sql.SQL(statements.load("audit/ledger_links")).format(  # type: ignore[arg-type]
-        zone_id=sql.Literal(zone_id)
-    )
+    text: Any = statements.load("audit/ledger_links")
+    statement = sql.SQL(text).format(zone_id=sql.Literal(zone_id))
     connection.ensure_connection()
     with (
         connection.wrap_database_errors,

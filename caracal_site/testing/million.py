@@ -87,7 +87,8 @@ def peak_megabytes() -> float:
 def fill(zone_id: str, rows: int) -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL statement_timeout = 0")
-        asked = {"prefix": new_id()[:24], "zone": zone_id, "rows": rows}
+        asked: dict[str, str | int] = {"zone": zone_id, "rows": rows}
+        asked["prefix"] = new_id()[:24]
         cursor.execute(LEDGER, asked)
     with connection.cursor() as cursor:
         cursor.execute("SET statement_timeout = 0")

@@ -1,0 +1,237 @@
+"""The way into the ledger for other producers of decisions: a Redis stream.
+
+A message is acknowledged only after its row, or the quarantine's, is committed, so it
+may be read twice and is taken once, by its id. What is not signed, no decision, of an
+unknown zone or another text under a known id goes to the quarantine, where people see
+it, and to the stream of dead letters. An outage only delays.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+import redis
+from django.conf import settings
+from django.db import DataError, transaction
+
+from audit.ledger import wire
+from audit.models import AuditQuarantine
+from caracal_site import locks, statements
+from caracal_site.jobs import Outcome
+from caracal_site.locks import LockClass
+
+STREAM = "caracal.audit.events"
+DEAD_STREAM = "caracal.audit.events.dlq"
+DEAD_KEPT = 100_000
+GROUP = "audit-ingestor"
+# One run at a time reads for the platform, so what it left half done is its own.
+CONSUMER = "caracal"
+BATCH = 500
+RUN_SECONDS = 20.0
+KEPT_DATA = 65_536
+INGEST = "audit ingest"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """An entry of the stream."""
+
+    source_id: str
+    fields: dict[str, str]
+
+    @property
+    def data(self) -> str:
+        return self.fields.get("data", "")
+
+    @property
+    def signature(self) -> str:
+        return self.fields.get("sig", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A message the ledger does not take."""
+
+    message: Message
+    reason: str
+    detail: str = ""
+    row: dict[str, Any] | None = None
+
+
+def ingest(client: redis.Redis, *, seconds: float = RUN_SECONDS) -> Outcome:
+    """Takes what is in the stream, for ``seconds`` at most. Raises RedisError."""
+    until = time.monotonic() + seconds
+    handled = quarantined = 0
+    with locks.held(LockClass.JOB, INGEST) as is_mine:
+        if not is_mine:
+            return Outcome()
+        # First what an interrupted run had read, then what is new.
+        for start in ("0", ">"):
+            while time.monotonic() < until:
+                messages = _read(client, start)
+                if not messages:
+                    break
+                quarantined += _take(client, messages)
+                handled += len(messages)
+        if handled:
+            _trim(client)
+    error = f"{quarantined} decisions went to the quarantine" if quarantined else ""
+    return Outcome(handled, error=error)
+
+
+def _read(client: redis.Redis, start: str) -> list[Message]:
+    try:
+        answer: Any = client.xreadgroup(GROUP, CONSUMER, {STREAM: start}, count=BATCH)
+    except redis.ResponseError as error:
+        if not str(error).startswith("NOGROUP"):
+            raise
+        # From the beginning: what was sent before the first start counts as well.
+        client.xgroup_create(STREAM, GROUP, id="0", mkstream=True)
+        return _read(client, start)
+    return [
+        Message(
+            source_id.decode(),
+            {
+                name.decode(errors="replace"): value.decode(errors="replace")
+                for name, value in (fields or {}).items()
+            },
+        )
+        for _, entries in answer
+        for source_id, fields in entries
+    ]
+
+
+def _take(client: redis.Redis, messages: Sequence[Message]) -> int:
+    """Commits, then acknowledges. Returns how many went to the quarantine."""
+    rows, refused = _judged(messages)
+    refused += _stored(rows)
+    _quarantine(refused)
+    pipeline = client.pipeline(transaction=False)
+    for one in refused:
+        pipeline.xadd(
+            DEAD_STREAM, _dead_letter(one), maxlen=DEAD_KEPT, approximate=True
+        )
+    pipeline.xack(STREAM, GROUP, *(one.source_id for one in messages))
+    pipeline.execute()
+    return len(refused)
+
+
+def _judged(
+    messages: Sequence[Message],
+) -> tuple[list[tuple[Message, dict[str, Any]]], list[Refused]]:
+    keys = [bytes.fromhex(key) for key in settings.AUDIT_INGEST_HMAC_KEYS]
+    now = datetime.now(UTC)
+    oldest = now - timedelta(days=settings.AUDIT_RETENTION_DAYS)
+    fit: list[tuple[Message, dict[str, Any]]] = []
+    refused: list[Refused] = []
+    for message in messages:
+        data = message.data.encode(errors="replace")
+        if "data" not in message.fields:
+            refused.append(Refused(message, "missing_data_field"))
+        elif not wire.verify(data, message.signature, keys):
+            refused.append(Refused(message, "hmac_verify_failed"))
+        else:
+            try:
+                fit.append((message, wire.decision(data, now, oldest)))
+            except wire.Unfit as fault:
+                refused.append(Refused(message, fault.reason, fault.detail))
+    return fit, refused
+
+
+def _stored(rows: Sequence[tuple[Message, dict[str, Any]]]) -> list[Refused]:
+    """Adds the rows; returns those that could not be."""
+    if not rows:
+        return []
+    try:
+        with transaction.atomic():
+            added = _insert([row for _, row in rows])
+    except DataError as error:
+        if len(rows) == 1:
+            detail = str(error).strip().partition("\n")[0]
+            return [Refused(rows[0][0], "pg_permanent_error", detail, rows[0][1])]
+        return [one for each in rows for one in _stored([each])]
+    left = []
+    for message, row in rows:
+        # The first of an id was added; whatever follows has to say the same.
+        if row["id"] in added:
+            added.remove(row["id"])
+        else:
+            left.append((message, row))
+    return _conflicting(left)
+
+
+def _insert(rows: Sequence[dict[str, Any]]) -> set[str]:
+    text = orjson.dumps(rows).decode()
+    found = statements.fetch_all("audit/ledger_ingest", {"rows": text})
+    return {str(id_) for (id_,) in found}
+
+
+def _conflicting(rows: Sequence[tuple[Message, dict[str, Any]]]) -> list[Refused]:
+    """Those of ``rows`` that are not in the ledger as they are."""
+    refused = []
+    for message, row in rows:
+        text = orjson.dumps([row]).decode()
+        _, is_same = statements.fetch_one("audit/ledger_same", {"rows": text})
+        if is_same is None:
+            refused.append(Refused(message, "unknown_zone", row["zone_id"], row))
+        elif not is_same:
+            log.error("another text under a known id", extra={"event_id": row["id"]})
+            refused.append(Refused(message, "tamper_on_replay", "", row))
+    return refused
+
+
+def _quarantine(refused: Sequence[Refused]) -> None:
+    if not refused:
+        return
+    AuditQuarantine.objects.bulk_create(
+        [
+            AuditQuarantine(
+                source_id=one.message.source_id,
+                reason=one.reason,
+                detail=one.detail.replace("\0", "")[:500],
+                event_id=one.row["id"] if one.row else None,
+                zone_id=one.row["zone_id"] if one.row else None,
+                data=one.message.data.replace("\0", "")[:KEPT_DATA],
+                signature=one.message.signature.replace("\0", "")[:128],
+            )
+            for one in refused
+        ],
+        ignore_conflicts=True,
+    )
+
+
+def _dead_letter(one: Refused) -> dict[Any, Any]:
+    reason = f"{one.reason}:{one.detail}" if one.detail else one.reason
+    source = {f"src_{name}": value for name, value in one.message.fields.items()}
+    return {
+        **source,
+        "reason": reason,
+        "src_id": one.message.source_id,
+        "received_at": str(int(time.time() * 1000)),
+    }
+
+
+def _trim(client: redis.Redis) -> None:
+    """Drops what every consumer group has read and acknowledged, and nothing else."""
+    groups: Any = client.xinfo_groups(STREAM)
+    behind = []
+    for group in groups:
+        waiting: Any = client.xpending(STREAM, group["name"])
+        first = waiting["min"] if waiting["pending"] else None
+        behind.append(_place(first or group["last-delivered-id"]))
+    if behind:
+        milliseconds, nth = min(behind)
+        client.xtrim(STREAM, minid=f"{milliseconds}-{nth}", approximate=True)
+
+
+def _place(stream_id: bytes) -> tuple[int, int]:
+    milliseconds, _, nth = stream_id.decode().partition("-")
+    return int(milliseconds), int(nth)
