@@ -11,7 +11,7 @@ from django.db.models import F, Func, Q, Value
 from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from django.db.models.functions import Now
 
-from audit.querysets import AdminAuditQuerySet, OutboxQuerySet
+from audit.querysets import REASON_WORDS, AdminAuditQuerySet, OutboxQuerySet
 from caracal_site.ids import IdField, PrimaryIdField
 
 
@@ -105,6 +105,11 @@ class AdminAuditEvent(models.Model):
             ),
             newest_first("admin_audit_actor", F("actor_id")),
             newest_first("admin_audit_type", F("entity_type")),
+            GinIndex(
+                REASON_WORDS,
+                condition=Q(payload_json__has_key="reason"),
+                name="admin_audit_reason",
+            ),
             # Where almost everything is a POST, the list itself is its index.
             newest_first(
                 "admin_audit_method",

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
+from django.contrib.postgres.search import SearchQuery, SearchVector
 from django.db import models
+from django.db.models import Q
+from django.db.models.fields.json import KeyTextTransform
 
 if TYPE_CHECKING:
     from audit.models import AdminAuditEvent, OutboxEvent  # noqa: F401 - named in quotes
+
+
+# The words of the reason that was given, as their index has them.
+REASON_WORDS = SearchVector(KeyTextTransform("reason", "payload_json"), config="simple")
 
 
 class AdminAuditQuerySet(models.QuerySet["AdminAuditEvent"]):
@@ -20,6 +27,14 @@ class AdminAuditQuerySet(models.QuerySet["AdminAuditEvent"]):
 
     def unsealed(self) -> Self:
         return self.filter(chain_seq=None)
+
+    def telling(self, text: str) -> Self:
+        """The rows about the request or thing of this whole id, and those whose reason
+        has these words."""
+        sought = Q(request_id=text) | Q(entity_id=text) | Q(id=text)
+        words = SearchQuery(text, config="simple", search_type="plain")
+        reason = Q(payload_json__has_key="reason", reason_words=words)
+        return self.alias(reason_words=REASON_WORDS).filter(sought | reason)
 
 
 class OutboxQuerySet(models.QuerySet["OutboxEvent"]):

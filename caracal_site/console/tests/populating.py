@@ -9,7 +9,13 @@ from django.db.models import Model
 from django.utils import timezone
 
 from agents.models import AgentService, AgentSession, Invocation
-from audit.models import AdminAuditEvent, AuditEvent, OutboxEvent
+from audit.models import (
+    AdminAuditEvent,
+    AuditChain,
+    AuditEvent,
+    AuditQuarantine,
+    OutboxEvent,
+)
 from caracal_site.ids import new_id
 from caracal_site.models import JobRun, Receipt
 from caracal_site.testing.world import READ, World
@@ -46,6 +52,8 @@ def everything(world: World, person: User) -> dict[str, Model]:
         *governed(zone),
         *granted(world),
         decided(zone),
+        AuditChain.objects.create(zone_id=zone.id, seq=0, content=b"", peaks=b""),
+        AuditQuarantine.objects.create(source_id=new_id(), reason="unknown_zone"),
         Receipt.objects.create(
             caller="tests",
             route="POST /x",
