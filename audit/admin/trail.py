@@ -29,6 +29,7 @@ from caracal_site.console.base import EvidenceAdmin
 from caracal_site.console.filters import LinkedFilter, ZoneFilter, linked
 from caracal_site.console.panels import Facts, Panel, Table
 from caracal_site.console.site import entity_url
+from caracal_site.logs import redact
 from caracal_site.times import from_wire, to_wire
 from zones.models import AdminToken, Application, Provider, Resource, Zone
 
@@ -467,7 +468,9 @@ class AuditEventAdmin(FileAdmin):
         columns.mono("manifest_sha", "manifest SHA-256"),
         columns.as_json("determining_policies_json"),
         columns.as_json("diagnostics_json"),
-        columns.as_json("metadata_json"),
+        columns.column(
+            "metadata_json", lambda told: display.as_json(redact(told)), order=""
+        ),
         columns.mono("id", "ID"),
     )
 

@@ -59,25 +59,30 @@ def zones(published: Mapping[str, Sequence[Head]]) -> list[str]:
     return sorted(known.union(published))
 
 
-@transaction.atomic
 def verify(zone_id: str, published: Sequence[Head]) -> Verified:
     """Recomputes the ledger of ``zone_id`` in constant memory.
 
     ``published`` are its published heads, smallest first, read before this is called.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;"
-            " SET LOCAL statement_timeout = 0; SET LOCAL enable_hashjoin = off;"
-            " SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off"
-        )
-    walk = Walk(zone_id, published)
-    for link in links(zone_id):
-        walk.step(*link)
-    walk.close()
-    with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_hashjoin = on")
-    _look_beside(walk.found)
+    is_outermost = not connection.in_atomic_block
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            if is_outermost:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            # Row by row in order of the chain: any other plan would sort it all.
+            cursor.execute(
+                "SET LOCAL statement_timeout = 0; SET LOCAL enable_hashjoin = off;"
+                " SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off"
+            )
+        walk = Walk(zone_id, published)
+        for link in links(zone_id):
+            walk.step(*link)
+        walk.close()
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SET LOCAL enable_hashjoin = on; SET LOCAL enable_seqscan = on"
+            )
+        _look_beside(walk.found)
     return walk.found
 
 

@@ -1,6 +1,7 @@
 """``manage.py test``: the whole test suite, on real servers of its own.
 
-Everything after ``test`` is pytest's.
+Everything after ``test`` is pytest's, but for ``--faults``: that runs the fault tests
+alone, in their long form, and prints what they counted.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from caracal_site.embedded.directory import PASSWORDS, SECRET_MAKERS, DataDirect
 from caracal_site.embedded.errors import CannotStart
 from caracal_site.embedded.stores import running_stores
 
+FAULTS = "--faults"
+FAULT_TESTS = ("-n", "0", "-s", "audit/tests/test_faults.py")
 TOKEN_PREFIXES = {"CARACAL_ADMIN_TOKEN": "cat_", "CARACAL_COORDINATOR_TOKEN": "cop_"}
 
 
@@ -65,6 +68,10 @@ class Command(BaseCommand):
                     "CARACAL_DATA_DIR": str(directory.path),
                     "DJANGO_SETTINGS_MODULE": "caracal_site.settings",
                 }
+                if FAULTS in args:
+                    own["CARACAL_FAULTS"] = "long"
+                    others = tuple(one for one in args if one != FAULTS)
+                    args = (*FAULT_TESTS, *others)
                 return self._pytest(args, os.environ | own)
         finally:
             shutil.rmtree(directory.path, ignore_errors=True)
