@@ -391,7 +391,8 @@ def told(key: str, title: str) -> type[LinkedFilter]:
             if not self.value():
                 return queryset
             text = KeyTextTransform(key, "metadata_json")
-            return queryset.alias(told=text).filter(told=self.value())
+            found: QuerySet[Any] = queryset.alias(told=text)
+            return found.filter(told=self.value())
 
     named = {"title": title, "parameter_name": title}
     return type(f"{title.title()}Told", (Told,), named)

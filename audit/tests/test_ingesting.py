@@ -60,9 +60,8 @@ def event(zone_id: str, **more: Any) -> dict[str, Any]:
 def send(client: redis.Redis, body: Any, *, key: bytes = KEY, **fields: Any) -> str:
     data = body if isinstance(body, bytes) else orjson.dumps(body)
     sig = hmac.new(key, data, hashlib.sha256).hexdigest()
-    return client.xadd(
-        ingesting.STREAM, {"id": "x", "data": data, "sig": sig, **fields}
-    ).decode()
+    sent: Any = {"id": "x", "data": data, "sig": sig, **fields}
+    return client.xadd(ingesting.STREAM, sent).decode()
 
 
 def quarantined(source_id: str) -> str:
@@ -226,7 +225,8 @@ def test_nothing_is_trimmed_that_another_group_has_not_read(
     ingesting.ingest(client)
     assert client.xlen(ingesting.STREAM) == 300
     read = client.xreadgroup("siem-export", "c", {ingesting.STREAM: ">"}, count=300)
-    client.xack(ingesting.STREAM, "siem-export", *(i for i, _ in read[0][1]))
+    ids: Any = [entry[0] for entry in read[0][1]]
+    client.xack(ingesting.STREAM, "siem-export", *ids)
     send(client, event(zone.id))
     ingesting.ingest(client)
     assert client.xlen(ingesting.STREAM) < 300
