@@ -51,6 +51,11 @@ class Verify(Gesture):
         if found.broken:
             faults = display.counted(found.broken, "fault")
             return Done(f"{told} verified: {faults} found.", is_good=False)
+        if not found.head_known:
+            sentence = (
+                f"{told} verified, but there is no published head to compare with."
+            )
+            return Done(sentence, is_good=False)
         return Done(f"{told} verified, nothing was altered.")
 
 

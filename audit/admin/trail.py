@@ -1,40 +1,30 @@
-"""The audit trail and the ledger of decisions in the console."""
+"""The audit trail in the console."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
 from functools import cache
-from typing import Any, ClassVar
-from urllib.parse import urlencode
+from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin import ModelAdmin, SimpleListFilter
-from django.db import connection
 from django.db.models import OuterRef, QuerySet, Subquery, TextField
-from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Coalesce
-from django.http import HttpRequest, HttpResponse
-from django.urls import NoReverseMatch, reverse
-from django.utils import timezone
+from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from audit.admin.files import TIMES, FileAdmin
 from audit.events import Event
-from audit.explaining import final_decision, in_words
-from audit.models import AdminAuditEvent, AuditEvent
+from audit.models import AdminAuditEvent
 from caracal_site import errors
 from caracal_site.console import columns, display, timeline
-from caracal_site.console.base import EvidenceAdmin
-from caracal_site.console.filters import LinkedFilter, ZoneFilter, linked
-from caracal_site.console.panels import Facts, Panel, Table
+from caracal_site.console.filters import ZoneFilter, linked
 from caracal_site.console.site import entity_url
-from caracal_site.logs import redact
-from caracal_site.times import from_wire, to_wire
 from zones.models import AdminToken, Application, Provider, Resource, Zone
 
 REFUSED = 400
-SHOWN_ROWS = 100
 REFUSED_WORD = "Refused: "
 
 
@@ -155,94 +145,6 @@ class OutcomeFilter(SimpleListFilter):
             case "refused":
                 return queryset.filter(status_code__gte=REFUSED)
         return queryset
-
-
-class WhenFilter(SimpleListFilter):
-    """The last hour, day, week or month."""
-
-    title = "when"
-    parameter_name = "when"
-    SPANS = {"hour": 1, "day": 24, "week": 7 * 24, "month": 30 * 24}
-
-    def lookups(
-        self, request: HttpRequest, model_admin: ModelAdmin[Any]
-    ) -> list[tuple[str, str]]:
-        return [(name, f"The last {name}") for name in self.SPANS]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        hours = self.SPANS.get(self.value() or "")
-        if hours is None:
-            return queryset
-        return queryset.filter(occurred_at__gte=timezone.now() - timedelta(hours=hours))
-
-
-class MomentLimit(SimpleListFilter):
-    """One end of a time range, given in the address; shown while it is in force."""
-
-    lookup = ""
-
-    def lookups(
-        self, request: HttpRequest, model_admin: ModelAdmin[Any]
-    ) -> list[tuple[str, str]]:
-        value = self.value()
-        return [(value, value)] if value else []
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        if not self.value():
-            return queryset
-        try:
-            limit = from_wire(str(self.value()))
-        except ValueError:
-            return queryset.none()
-        return queryset.filter(**{f"occurred_at__{self.lookup}": limit})
-
-
-class SinceFilter(MomentLimit):
-    title = parameter_name = "since"
-    lookup = "gte"
-
-
-class UntilFilter(MomentLimit):
-    title = parameter_name = "until"
-    lookup = "lt"
-
-
-TIMES = (WhenFilter, SinceFilter, UntilFilter)
-
-
-class FileAdmin(EvidenceAdmin):
-    """Evidence that leaves as a file, zone by zone, as it is filtered."""
-
-    route: ClassVar[str] = ""
-    # The names of the console's filters and of the API's.
-    alike: ClassVar[dict[str, str]] = {}
-
-    def changelist_view(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        files = {"files": list(self.files(request))}
-        return super().changelist_view(request, {**files, **(extra_context or {})})
-
-    def files(self, request: HttpRequest) -> Iterator[tuple[str, str]]:
-        """Names and addresses of the files of what the list shows."""
-        zone_id = request.GET.get("zone")
-        if not zone_id:
-            return
-        asked = {
-            name: request.GET[own]
-            for own, name in self.alike.items()
-            if request.GET.get(own)
-        }
-        hours = WhenFilter.SPANS.get(request.GET.get("when", ""))
-        if hours is not None:
-            since = timezone.now() - timedelta(hours=hours)
-            asked["since"] = to_wire(since) or ""
-        path = reverse(self.route, args=[zone_id])
-        for form in ("csv", "ndjson"):
-            yield (
-                f"Export {form.upper()}",
-                f"{path}?{urlencode({**asked, 'format': form})}",
-            )
 
 
 @admin.register(AdminAuditEvent)
@@ -379,151 +281,3 @@ class AdminAuditEventAdmin(FileAdmin):
         if obj.chain_seq is None:
             return display.badge("not yet", "calm")
         return display.badge(f"number {obj.chain_seq:,} of its chain", "good")
-
-
-def told(key: str, title: str) -> type[LinkedFilter]:
-    """The LinkedFilter of a text of the metadata, compared as its index has it."""
-
-    class Told(LinkedFilter):
-        def queryset(
-            self, request: HttpRequest, queryset: QuerySet[Any]
-        ) -> QuerySet[Any]:
-            if not self.value():
-                return queryset
-            text = KeyTextTransform(key, "metadata_json")
-            found: QuerySet[Any] = queryset.alias(told=text)
-            return found.filter(told=self.value())
-
-    named = {"title": title, "parameter_name": title}
-    return type(f"{title.title()}Told", (Told,), named)
-
-
-class LabelFilter(LinkedFilter):
-    title = parameter_name = "label"
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        if not self.value():
-            return queryset
-        return queryset.filter(metadata_json__agent_labels__contains=[self.value()])
-
-
-class DecisionFilter(SimpleListFilter):
-    title = "decision"
-    parameter_name = "decision"
-
-    def lookups(
-        self, request: HttpRequest, model_admin: ModelAdmin[Any]
-    ) -> list[tuple[str, str]]:
-        return [("allow", "Allow"), ("deny", "Deny"), ("partial", "Partial")]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(decision=self.value()) if self.value() else queryset
-
-
-@admin.register(AuditEvent)
-class AuditEventAdmin(FileAdmin):
-    """What was allowed or denied, and why."""
-
-    route = "audit:audit-events"
-    alike = {
-        "since": "since",
-        "until": "until",
-        "decision": "decision",
-        "request": "request_id",
-        "event": "event_type",
-        "application": "application_id",
-        "agent": "agent_session_id",
-        "label": "label",
-    }
-    section, place = "Evidence", 2
-    label, one = "Decisions", "decision"
-    list_display = (
-        columns.exact("occurred_at", "when (UTC)"),
-        columns.mono("event_type", "event"),
-        columns.badge("decision"),
-        "zone",
-        columns.mono("evaluation_status", "evaluation"),
-        columns.short("request_id", "request"),
-    )
-    list_filter = (
-        DecisionFilter,
-        *TIMES,
-        ZoneFilter,
-        linked("request_id", "request"),
-        linked("event_type", "event"),
-        told("application_id", "application"),
-        told("agent_session_id", "agent"),
-        LabelFilter,
-    )
-    search_fields = ("=request_id", "=id")
-    search_help_text = "A whole request id, or the whole id of the decision."
-    fields = (
-        columns.exact("occurred_at", "when (UTC)"),
-        columns.mono("event_type", "event"),
-        columns.badge("decision"),
-        "zone",
-        columns.mono("request_id", "request id"),
-        columns.mono("evaluation_status", "evaluation"),
-        columns.mono("policy_set_id", "policy set"),
-        columns.mono("policy_set_version_id", "policy set version"),
-        columns.mono("manifest_sha", "manifest SHA-256"),
-        columns.as_json("determining_policies_json"),
-        columns.as_json("diagnostics_json"),
-        columns.column(
-            "metadata_json", lambda told: display.as_json(redact(told)), order=""
-        ),
-        columns.mono("id", "ID"),
-    )
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return with_zone_name(super().get_queryset(request))
-
-    def panels(self, request: HttpRequest, obj: AuditEvent) -> Iterator[Panel]:
-        """What became of the request, in words, and the row's place in the ledger."""
-        rows: list[Any] = [obj]
-        if obj.request_id:
-            same = AuditEvent.objects.filter(
-                zone_id=obj.zone_id, request_id=obj.request_id
-            )
-            rows = list(same.order_by("occurred_at", "id")[:SHOWN_ROWS])
-        yield Table(
-            title=f"Explanation: {final_decision([vars(row) for row in rows])}",
-            headings=("When (UTC)", "Decision", "What and why"),
-            rows=[
-                (
-                    display.moment(row.occurred_at, exact=True),
-                    display.badge(str(row.decision)),
-                    display.link_to(AuditEvent, row.id, in_words(vars(row))),
-                )
-                for row in rows
-            ],
-            more=self._explained(obj),
-        )
-        seq = place_of(obj.id)
-        state = f"number {seq:,} of its ledger" if seq else "not yet"
-        yield Facts(
-            title="Ledger",
-            facts=[("Sealed", display.badge(state, "good" if seq else "calm"))],
-            note=display.link_to("audit.AuditChain", obj.zone_id, "The whole ledger"),
-        )
-
-    def _explained(self, obj: AuditEvent) -> SafeString | str:
-        if not obj.request_id:
-            return ""
-        try:
-            url = reverse("audit:explained-request", args=[obj.zone_id, obj.request_id])
-        except NoReverseMatch:
-            return ""
-        return display.link(url, "Everything recorded, for a simulation")
-
-    @admin.display(description="zone")
-    def zone(self, obj: Any) -> SafeString:
-        return zone_of(obj)
-
-
-def place_of(event_id: str) -> int | None:
-    """The number of a decision in the ledger of its zone; None before it is sealed."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT seq FROM audit_links WHERE event_id = %s", [event_id])
-        row = cursor.fetchone()
-    return row[0] if row else None

@@ -133,4 +133,4 @@ def test_the_command_says_what_is_broken_and_fails(tmp_path: Path) -> None:
 
 def test_an_export_without_its_zone_is_refused() -> None:
     with pytest.raises(CommandError, match="--zone"):
-        call_command("verify_audit", export="/tmp/nothing")  # noqa: S108
+        call_command("verify_audit", export="nothing")

@@ -1,36 +1,30 @@
-"""Measures the ledger on as many rows as it is told: ``python -m
-caracal_site.testing.million [ROWS]``, in the environment of a database that may be
-filled.
+"""``measure_ledger [ROWS]``: fills a zone of its own and measures what the ledger does.
 
-Rows are written by the database, as the token endpoint would leave them; sealing,
-verifying, pages and files are the real ones.
+For a database that may be filled. Rows are written by the database, as the token
+endpoint would leave them; sealing, verifying, pages and files are the real ones.
 """
 
 from __future__ import annotations
 
-import os
 import resource
 import statistics
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-import django
+from django.core.management.base import BaseCommand, CommandParser
+from django.db import connection, transaction
+from django.http import QueryDict
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "caracal_site.settings")
-django.setup()
-
-from django.db import connection, transaction  # noqa: E402
-from django.http import QueryDict  # noqa: E402
-
-from audit.api.views import DECISIONS  # noqa: E402
-from audit.ledger import heads, sealing, verifying  # noqa: E402
-from audit.models import AuditEvent  # noqa: E402
-from caracal_site import stores  # noqa: E402
-from caracal_site.api.exports import FORMATS, all_lines  # noqa: E402
-from caracal_site.api.pagination import question, read_page  # noqa: E402
-from caracal_site.ids import new_id  # noqa: E402
+from audit.api.views import DECISIONS
+from audit.ledger import heads, sealing, verifying
+from audit.models import AuditEvent
+from caracal_site import cursors, stores
+from caracal_site.api.exports import FORMATS, all_lines
+from caracal_site.api.pagination import question, read_page
+from caracal_site.ids import new_id
 
 ROWS = 1_000_000
 LEDGER = """
@@ -106,8 +100,6 @@ def pages(zone_id: str) -> None:
 
 
 def deep_query(zone_id: str, row: AuditEvent) -> str:
-    from caracal_site import cursors
-
     asked = question(DECISIONS, path=zone_id, query=QueryDict("limit=200"))
     last = cursors.Position(row.id, at=row.occurred_at)
     return f"limit=200&cursor={cursors.encode(last, asked.bound_to)}"
@@ -141,20 +133,22 @@ def files(zone_id: str, total: int) -> None:
         say(f"export {form}", f"{size:,} bytes, memory grew by {grown:.1f} MB")
 
 
-def main(total: int) -> None:
-    zone_id = new_id()
-    with timed("write", total):
-        fill(zone_id, total)
-    client = stores.redis_client()
-    with timed("seal", total):
-        while sealing.seal(client).handled:
-            pass
-    with timed("verify", total):
-        found = verifying.verify(zone_id, heads.every_published(client)[zone_id])
-    say("verified", f"{found.rows:,} rows, {found.broken} faults")
-    pages(zone_id)
-    files(zone_id, total)
+class Command(BaseCommand):
+    help = "Measures sealing, verifying, pages and files on a made ledger."
 
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("rows", nargs="?", type=int, default=ROWS)
 
-if __name__ == "__main__":
-    main(int(sys.argv[1]) if sys.argv[1:] else ROWS)
+    def handle(self, *args: Any, **options: Any) -> None:
+        total, zone_id = options["rows"], new_id()
+        with timed("write", total):
+            fill(zone_id, total)
+        client = stores.redis_client()
+        with timed("seal", total):
+            while sealing.seal(client).handled:
+                pass
+        with timed("verify", total):
+            found = verifying.verify(zone_id, heads.every_published(client)[zone_id])
+        say("verified", f"{found.rows:,} rows, {found.broken} faults")
+        pages(zone_id)
+        files(zone_id, total)
