@@ -31,7 +31,7 @@ def check(zone_id: str, *, actor: Actor, client: redis.Redis) -> verifying.Verif
     """Verifies the ledger of a zone for somebody, who is named in the audit trail."""
     authorise(actor, zone_id=zone_id, writes=False)
     try:
-        known = heads.every_published(client)
+        known = heads.every_published(client, zone_id)
     except redis.RedisError:
         # What the database itself can tell is worth telling.
         known = {}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -31,6 +31,7 @@ from audit.ledger import offline
 HEADS_KEY = "caracal:audit:ledger-heads"
 HEADS_STREAM = "caracal.audit.heads"
 HEADS_KEPT = 100_000
+READ_AT_ONCE = 5_000
 PURPOSE = b"caracal audit heads, Ed25519"
 
 log = logging.getLogger(__name__)
@@ -132,28 +133,38 @@ def published(client: redis.Redis, zone_ids: list[str]) -> dict[str, Head]:
     return {head.zone_id: head for head in heads if head is not None}
 
 
-def every_published(client: redis.Redis) -> dict[str, list[Head]]:
-    """All heads that are still known, by zone, smallest first. Raises RedisError."""
+def every_published(
+    client: redis.Redis, zone_id: str | None = None
+) -> dict[str, list[Head]]:
+    """All heads that are still known, of one zone or by zone, smallest first. Raises
+    RedisError."""
     heads: dict[str, set[Head]] = defaultdict(set)
     if not is_signing():
         return {}
-    newest: Any = client.hvals(HEADS_KEY)
-    texts = list(newest)
-    start = "-"
-    while True:
-        entries: Any = client.xrange(HEADS_STREAM, min=start, count=5_000)
-        texts += [fields[b"head"] for _, fields in entries if b"head" in fields]
-        if len(entries) < 5_000:
-            break
-        start = f"({entries[-1][0].decode()}"
-    for text in texts:
+    for text in _texts(client, zone_id):
         head = _read(text)
         if head is not None:
             heads[head.zone_id].add(head)
     return {
-        zone_id: sorted(several, key=lambda head: head.tree_size)
-        for zone_id, several in heads.items()
+        one: sorted(several, key=lambda head: head.tree_size)
+        for one, several in heads.items()
     }
+
+
+def _texts(client: redis.Redis, zone_id: str | None) -> Iterator[bytes]:
+    newest: Any = (
+        client.hvals(HEADS_KEY) if zone_id is None else client.hmget(HEADS_KEY, zone_id)
+    )
+    yield from (text for text in newest if text is not None)
+    start, is_more = "-", True
+    while is_more:
+        entries: Any = client.xrange(HEADS_STREAM, min=start, count=READ_AT_ONCE)
+        for place, fields in entries:
+            start = f"({place.decode()}"
+            # Verifying costs more than reading: only what is asked for is.
+            if zone_id in (None, fields.get(b"zone_id", b"").decode()):
+                yield fields.get(b"head", b"")
+        is_more = len(entries) == READ_AT_ONCE
 
 
 def _read(text: bytes) -> Head | None:

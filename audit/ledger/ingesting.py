@@ -150,22 +150,25 @@ def _stored(rows: Sequence[tuple[Message, dict[str, Any]]]) -> list[Refused]:
     """Adds the rows; returns those that could not be."""
     if not rows:
         return []
+    # What comes first under an id is its decision; what follows has to say the same.
+    first: dict[str, dict[str, Any]] = {}
+    for _, row in rows:
+        first.setdefault(row["id"], row)
     try:
         with transaction.atomic():
-            added = _insert([row for _, row in rows])
+            added = _insert(list(first.values()))
     except DataError as error:
         if len(rows) == 1:
             detail = str(error).strip().partition("\n")[0]
             return [Refused(rows[0][0], "pg_permanent_error", detail, rows[0][1])]
         return [one for each in rows for one in _stored([each])]
-    left = []
-    for message, row in rows:
-        # The first of an id was added; whatever follows has to say the same.
-        if row["id"] in added:
-            added.remove(row["id"])
-        else:
-            left.append((message, row))
-    return _conflicting(left)
+    return _conflicting(
+        [
+            (message, row)
+            for message, row in rows
+            if not (row["id"] in added and first[row["id"]] is row)
+        ]
+    )
 
 
 def _insert(rows: Sequence[dict[str, Any]]) -> set[str]:

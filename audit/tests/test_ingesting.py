@@ -125,10 +125,13 @@ def test_the_same_decision_again_is_taken_once(client: redis.Redis, zone: Zone) 
 
 
 def test_another_text_under_a_known_id_is_seen(client: redis.Redis, zone: Zone) -> None:
-    body = event(zone.id)
-    send(client, body)
-    second = send(client, {**body, "decision": "deny"})
+    bodies = [event(zone.id) for _ in range(20)]
+    for body in bodies:
+        send(client, body)
+        second = send(client, {**body, "decision": "deny"})
     ingesting.ingest(client)
+    stored = AuditEvent.objects.filter(zone_id=zone.id)
+    assert list(stored.values_list("decision", flat=True)) == ["allow"] * 20
     third = send(client, {**body, "occurred_at": "2026-11-01T00:00:00Z"})
     ingesting.ingest(client)
     assert quarantined(second) == quarantined(third) == "tamper_on_replay"

@@ -148,8 +148,7 @@ def test_a_verification_is_kept_and_in_the_audit_trail(
     with as_the_owner() as cursor:
         cursor.execute("DELETE FROM audit_events WHERE id = %s", [ids[1]])
     AuditChain.objects.filter(zone_id=zone.id).update(verified_at=None)
-    outcome = checking.check_some(client)
-    assert f"zone {zone.id} is broken" in outcome.error
+    assert "is broken" in checking.check_some(client).error
     body = got(api, zone)
     assert body["verification"]["faults"][0]["seq"] == 2
     assert body["verified_at"]

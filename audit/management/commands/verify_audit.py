@@ -53,7 +53,7 @@ class Command(BaseCommand):
             self.report(name, found, [])
 
     def ledgers(self, zone_id: str | None) -> None:
-        known = self.asked(heads.every_published)
+        known = self.asked(lambda client: heads.every_published(client, zone_id))
         for zone in [zone_id] if zone_id else verifying.zones(known):
             found = verifying.verify(zone, known.get(zone, ()))
             removed = f"{found.removed} removed by retention"
