@@ -7,9 +7,7 @@ from caracal_site.api.copying import WIRE, SqlTable
 
 LISTS = ("requested_scopes", "agent_labels")
 TEXTS = tuple(name for name in shapes.METADATA if name not in LISTS)
-METADATA = ", ".join(
-    (*(f"{name} text" for name in TEXTS), *(f"{name} jsonb" for name in LISTS))
-)
+METADATA = ", ".join(f"{name} text" for name in shapes.METADATA)
 OBJECT = "CASE WHEN jsonb_typeof({0}) = 'object' THEN {0} END"
 
 DECISIONS = SqlTable(
@@ -30,7 +28,7 @@ DECISIONS = SqlTable(
         "occurred_at": WIRE.format("t.occurred_at"),
         "ingested_at": WIRE.format("t.occurred_at"),
     },
-    lists={name: f"r.{name}" for name in LISTS},
+    lists={name: (f"t.metadata_json -> '{name}'", f"r.{name}") for name in LISTS},
     record=(
         f"LEFT JOIN LATERAL jsonb_to_record({OBJECT.format('t.metadata_json')})"
         f" AS r ({METADATA}) ON true"
@@ -58,5 +56,10 @@ CHANGES = SqlTable(
         "chain_seq": "t.chain_seq",
         "signed": "CASE WHEN t.chain_hmac IS NULL THEN 'false' ELSE 'true' END",
     },
-    lists={"changed_fields": "t.payload_json -> 'changed_fields'"},
+    lists={
+        "changed_fields": (
+            "t.payload_json -> 'changed_fields'",
+            "t.payload_json ->> 'changed_fields'",
+        )
+    },
 )
