@@ -66,9 +66,13 @@ def said(found: verifying.Verified) -> list[tuple[int, str]]:
 @contextmanager
 def as_the_owner() -> Any:
     """What the owner of the tables can do that nobody else can."""
+    guarded = ("audit_events", "audit_links", "audit_tree_nodes")
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SET LOCAL session_replication_role = replica")
+        for table in guarded:
+            cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
         yield cursor
+        for table in guarded:
+            cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
 
 
 @pytest.fixture
