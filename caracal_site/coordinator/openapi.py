@@ -50,8 +50,8 @@ def document() -> dict[str, Any]:
 
     ``Route.extra`` may hold what only this document needs: ``hidden`` (not listed),
     ``form`` (the struct of a form body), ``media_type`` (of an answer that is not
-    JSON), ``also`` (schemas of what it answers under other media types) and
-    ``parameters`` (besides those of path and query).
+    JSON), ``other_media`` (schemas of what it answers under other media
+    types) and ``parameters`` (besides those of path and query).
     """
     listed = [route for route in _routes() if not route.extra.get("hidden")]
     types = list(dict.fromkeys(_types_of(listed)))

@@ -170,6 +170,5 @@ def _standing(zone_id: str) -> dict[str, InZoneQuerySet[Any] | AdminTokenQuerySe
 def _end_all(rows: InZoneQuerySet[Any] | AdminTokenQuerySet[Any]) -> int:
     if rows.model is AdminToken:
         return rows.update(revoked_at=Now())
-    if rows.model is Provider:
-        rows.update(**provider_secrets.NONE)
-    return rows.update(archived_at=Now(), updated_at=Now())
+    erased = provider_secrets.NONE if rows.model is Provider else {}
+    return rows.update(**erased, archived_at=Now(), updated_at=Now())

@@ -25,7 +25,6 @@ from zones.provider_config import Configuration, configuration, public_fields
 from zones.services import naming, provider_secrets
 from zones.services.ending import Ended
 from zones.services.holding import hold_zone
-from zones.services.provider_secrets import replaced_columns
 
 IDENTIFIER_KEY = "providers_identifier_live_key"
 BUILT_IN_IDENTIFIER = "provider://none"
@@ -135,7 +134,9 @@ def _columns(kind: str, zone_id: str, config: Configuration) -> dict[str, Any]:
     }
     if not config.secrets:
         return columns
-    return columns | replaced_columns(provider_id, zone_id, config.secrets)
+    return columns | provider_secrets.replaced_columns(
+        provider_id, zone_id, config.secrets
+    )
 
 
 def _configured(provider: Provider, changes: ProviderFields) -> dict[str, Any]:
@@ -147,7 +148,9 @@ def _configured(provider: Provider, changes: ProviderFields) -> dict[str, Any]:
         config = configuration(provider.kind, given, kept=had)
     columns: dict[str, Any] = {"config_json": config.public}
     if config.secrets or ("kind" in changes and had):
-        columns |= replaced_columns(provider.id, provider.zone_id, config.secrets)
+        columns |= provider_secrets.replaced_columns(
+            provider.id, provider.zone_id, config.secrets
+        )
     return columns
 
 
