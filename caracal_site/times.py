@@ -17,6 +17,12 @@ def to_wire(value: datetime | None) -> str | None:
     return value.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
+def stored_to_wire(text: str) -> str:
+    """The same for a time as a database session in UTC writes it:
+    ``2026-05-01 12:00:00.123456+00``, the fraction as short as it may be."""
+    return f"{text[:10]}T{text[11:19]}.{text[20:-3]:0<3.3}Z"
+
+
 def from_wire(text: str) -> datetime:
     """The moment ``text`` names. Only ``Z`` is accepted as zone.
 

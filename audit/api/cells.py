@@ -7,8 +7,6 @@ from caracal_site.api.copying import WIRE, SqlTable
 
 LISTS = ("requested_scopes", "agent_labels")
 TEXTS = tuple(name for name in shapes.METADATA if name not in LISTS)
-METADATA = ", ".join(f"{name} text" for name in shapes.METADATA)
-OBJECT = "CASE WHEN jsonb_typeof({0}) = 'object' THEN {0} END"
 
 DECISIONS = SqlTable(
     texts={
@@ -22,17 +20,13 @@ DECISIONS = SqlTable(
                 "request_id",
             )
         },
-        **{name: f"r.{name}" for name in TEXTS},
+        **{name: f"t.metadata_json ->> '{name}'" for name in TEXTS},
     },
     plain={
         "occurred_at": WIRE.format("t.occurred_at"),
         "ingested_at": WIRE.format("t.occurred_at"),
     },
-    lists={name: (f"t.metadata_json -> '{name}'", f"r.{name}") for name in LISTS},
-    record=(
-        f"LEFT JOIN LATERAL jsonb_to_record({OBJECT.format('t.metadata_json')})"
-        f" AS r ({METADATA}) ON true"
-    ),
+    lists={name: f"t.metadata_json -> '{name}'" for name in LISTS},
 )
 CHANGES = SqlTable(
     texts={
@@ -56,10 +50,5 @@ CHANGES = SqlTable(
         "chain_seq": "t.chain_seq",
         "signed": "CASE WHEN t.chain_hmac IS NULL THEN 'false' ELSE 'true' END",
     },
-    lists={
-        "changed_fields": (
-            "t.payload_json -> 'changed_fields'",
-            "t.payload_json ->> 'changed_fields'",
-        )
-    },
+    lists={"changed_fields": "t.payload_json -> 'changed_fields'"},
 )

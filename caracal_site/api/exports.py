@@ -22,14 +22,14 @@ from django.db.models import QuerySet
 from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-from caracal_site.api.copying import copied
+from caracal_site.api.copying import SqlTable, copied, copied_page
 from caracal_site.api.pagination import (
     Question,
-    Row,
     link_to_next,
     read_batches,
     read_page,
 )
+from caracal_site.api.reading import Row
 from caracal_site.api.renderers import dumps
 from caracal_site.times import to_wire
 
@@ -128,10 +128,29 @@ FORMATS: Mapping[str, Format] = {
 
 def all_lines(kind: Format, shown: Question, rows: QuerySet[Any]) -> Iterator[bytes]:
     """Everything asked for as a file has it."""
-    table = shown.listing.written
-    if kind.is_table and table is not None and table.has(shown.members):
+    if _table(kind, shown) is not None:
         return csv_by_database(shown, rows)
     return kind.lines(shown.members, read_batches(shown, rows, BATCH))
+
+
+def _page_lines(
+    kind: Format, shown: Question, rows: QuerySet[Any]
+) -> tuple[Iterator[bytes], str | None]:
+    """The page asked for as a file has it, and the cursor that leads on."""
+    table = _table(kind, shown)
+    if table is not None and shown.order.is_timed(rows):
+        written = copied_page(shown, rows, table)
+        if written is not None:
+            text, cursor = written
+            return chain(csv_lines(shown.members, iter(())), [text]), cursor
+    page = read_page(shown, rows)
+    return kind.lines(shown.members, iter([page.rows])), page.cursor
+
+
+def _table(kind: Format, shown: Question) -> SqlTable | None:
+    """How the database writes the rows itself, where it can."""
+    table: SqlTable | None = shown.listing.written if kind.is_table else None
+    return table if table is not None and table.has(shown.members) else None
 
 
 def export(
@@ -160,10 +179,9 @@ def export(
     if asked.limit is None and asked.cursor is None:
         lines = all_lines(kind, shown, rows)
     else:
-        page = read_page(shown, rows)
-        lines = kind.lines(shown.members, iter([page.rows]))
-        if page.cursor:
-            headers["Link"] = link_to_next(asked, page.cursor, extension)
+        lines, following = _page_lines(kind, shown, rows)
+        if following:
+            headers["Link"] = link_to_next(asked, following, extension)
     # The first rows, and the heading above them.
     begun = list(islice(lines, 2 if kind.is_table else 1))
     record()

@@ -35,6 +35,8 @@ def form_of(request: Any, *, is_list: bool) -> str:
 
 
 def _preferred(request: Any, is_list: bool) -> str:
+    if "HTTP_ACCEPT" not in request.META:
+        return JSON
     files = {kind.media_type: name for name, kind in FORMATS.items()} if is_list else {}
     known = {
         "application/json": JSON,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
@@ -18,9 +19,10 @@ from django.db.models import QuerySet
 from django.http import QueryDict
 
 from caracal_site import cursors
+from caracal_site.api.filters import ArchivedFilter
+from caracal_site.api.reading import Fetched, Row, fetch
 from caracal_site.errors import InvalidFields, InvalidQuery
 
-Row = dict[str, Any]
 DEFAULT_LIMIT = 200
 MAX_LIMIT = 500
 PAGING = frozenset({"limit", "cursor"})
@@ -126,13 +128,15 @@ class Order:
             params=[last.at or last.text, last.id],
         )
 
-    def position(self, row: Row) -> cursors.Position:
+    def position(self, fetched: Fetched) -> cursors.Position:
+        """Where the last of the rows stands."""
+        last = fetched.rows[-1]
         if self.column == "id":
-            return cursors.Position(row["id"])
-        value = row[self.column]
-        if isinstance(value, datetime):
-            return cursors.Position(row["id"], at=value)
-        return cursors.Position(row["id"], text=str(value))
+            return cursors.Position(last["id"])
+        value = last[self.column]
+        if self.column in fetched.times:
+            return cursors.Position(last["id"], at=datetime.fromisoformat(value))
+        return cursors.Position(last["id"], text=str(value))
 
     def is_timed(self, rows: QuerySet[Any]) -> bool:
         field: Any = rows.model._meta.get_field(self.column)
@@ -152,6 +156,10 @@ class Question:
     cursor: str | None
     fields: tuple[str, ...] = ()
 
+    def fetch(self, rows: QuerySet[Any]) -> Fetched:
+        """Reads ``rows``. Without a filter the index of the order is the one way."""
+        return fetch(rows, prepared=not self.filters)
+
     def rows(self, rows: QuerySet[Any]) -> QuerySet[Any]:
         """``rows`` as asked for: filtered, in order, the columns as dictionaries."""
         found = filtered(self.listing.filterset, self.filters, rows)
@@ -159,7 +167,7 @@ class Question:
         return self.order.of(found.values(*dict.fromkeys(columns)))
 
     def shape(self, row: Row) -> Row:
-        """What goes out of a row that was read."""
+        """What goes out of a row that was read, its times as they go out."""
         if self.order.column not in self.listing.columns:
             row = {key: row[key] for key in row if key != self.order.column}
         shaped = self.listing.shape(row)
@@ -269,12 +277,26 @@ def filtered(
     queryset: QuerySet[Any],
 ) -> QuerySet[Any]:
     """``queryset`` under the filters given. Raises InvalidQuery for a bad value."""
-    bound = filterset(dict(values), queryset=queryset)
+    for name, always in filterset.base_filters.items():
+        if isinstance(always, ArchivedFilter) and name not in values:
+            queryset = always.filter(queryset, None)
+    if not values:
+        return queryset
+    bound = _only(filterset, frozenset(values))(dict(values), queryset=queryset)
     if not bound.is_valid():
         name, faults = next(iter(bound.errors.items()))
         raise InvalidQuery(f"Query parameter {name!r}: {faults[0]}")
     found: QuerySet[Any] = bound.qs
     return found
+
+
+@lru_cache(maxsize=1024)
+def _only(filterset: Any, names: frozenset[str]) -> Any:
+    """``filterset`` with these filters alone: all that it has are copied each time."""
+    narrowed: Any = type(filterset.__name__, (filterset,), {})
+    filters = filterset.base_filters
+    narrowed.base_filters = {name: filters[name] for name in filters if name in names}
+    return narrowed
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,9 +307,8 @@ class Page:
     cursor: str | None
 
 
-def read_page(asked: Question, rows: QuerySet[Any]) -> Page:
-    """The page asked for. One row more is read, so there is a cursor only when there
-    is more."""
+def continued(asked: Question, rows: QuerySet[Any]) -> tuple[QuerySet[Any], int]:
+    """Everything asked for from the cursor on, and the size of a page."""
     found = asked.rows(rows)
     limit = asked.limit or asked.listing.default_limit
     if asked.cursor is not None:
@@ -295,12 +316,19 @@ def read_page(asked: Question, rows: QuerySet[Any]) -> Page:
         worded = not timed and asked.order.column != "id"
         last = cursors.decode(asked.cursor, asked.bound_to, timed=timed, worded=worded)
         found = asked.order.after(found, last)
-    read = list(found[: limit + 1])
+    return found, limit
+
+
+def read_page(asked: Question, rows: QuerySet[Any]) -> Page:
+    """The page asked for. One row more is read, so there is a cursor only when there
+    is more."""
+    found, limit = continued(asked, rows)
+    read = asked.fetch(found[: limit + 1])
     cursor = None
-    if len(read) > limit:
-        read.pop()
-        cursor = cursors.encode(asked.order.position(read[-1]), asked.bound_to)
-    return Page([asked.shape(row) for row in read], cursor)
+    if len(read.rows) > limit:
+        read.rows.pop()
+        cursor = cursors.encode(asked.order.position(read), asked.bound_to)
+    return Page([asked.shape(row) for row in read.wire_rows()], cursor)
 
 
 def read_batches(
@@ -311,9 +339,9 @@ def read_batches(
     found = asked.rows(rows)
     following = found
     while True:
-        read = list(following[:size])
-        last = asked.order.position(read[-1]) if len(read) == size else None
-        shaped = [asked.shape(row) for row in read]
+        read = asked.fetch(following[:size])
+        last = asked.order.position(read) if len(read.rows) == size else None
+        shaped = [asked.shape(row) for row in read.wire_rows()]
         # Not to be held while the next ones are read.
         del read
         yield shaped
@@ -331,8 +359,8 @@ def read_spans(
     found = asked.rows(rows)
     following = found
     while True:
-        edge = following.values(asked.order.column, "id")[size - 1 : size].first()
-        if edge is None:
+        edge = asked.fetch(following.values(asked.order.column, "id")[size - 1 : size])
+        if not edge.rows:
             yield following
             return
         last = asked.order.position(edge)

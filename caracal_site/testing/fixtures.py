@@ -63,8 +63,18 @@ def database(
         )
         seed_bootstrap(conf.settings.CARACAL_ADMIN_TOKEN)
         yield
+        if not django_db_keepdb:
+            # A thread that lives as long as the process may still hold a connection.
+            with connections["default"].cursor() as cursor:
+                cursor.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
         connections.close_all()
         if not django_db_keepdb:
+            # A database may take its time to go.
+            options = connections["default"].settings_dict["OPTIONS"]
+            options["options"] += " -c statement_timeout=0"
             teardown_databases(made, verbosity=0)
 
 

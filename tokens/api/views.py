@@ -14,6 +14,7 @@ from caracal_site.api.evidence import DEFAULT_LIMIT, MAX_LIMIT, page_shape, rows
 from caracal_site.api.pagination import Listing
 from caracal_site.api.schema import described
 from caracal_site.api.views import ZoneScopedViewSet
+from caracal_site.times import to_wire
 from tokens.filters import SessionFilter
 from tokens.models import Session, SessionStatus
 
@@ -34,7 +35,8 @@ COLUMNS = (
 
 def as_it_stands(row: dict[str, Any]) -> dict[str, Any]:
     """A session past its time has expired, whether or not that was written down."""
-    is_over = row["expires_at"] <= timezone.now()
+    # Times of one form are in order as texts are.
+    is_over = row["expires_at"] <= to_wire(timezone.now())
     if row["status"] == SessionStatus.ACTIVE and is_over:
         return {**row, "status": SessionStatus.EXPIRED.value}
     return row
