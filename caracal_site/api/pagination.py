@@ -282,7 +282,8 @@ def filtered(
             queryset = always.filter(queryset, None)
     if not values:
         return queryset
-    bound = _only(filterset, frozenset(values))(dict(values), queryset=queryset)
+    kind: Any = filterset
+    bound = _only(kind, frozenset(values))(dict(values), queryset=queryset)
     if not bound.is_valid():
         name, faults = next(iter(bound.errors.items()))
         raise InvalidQuery(f"Query parameter {name!r}: {faults[0]}")
