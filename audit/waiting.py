@@ -35,7 +35,11 @@ QUIET_SECONDS = 15.0
 PATIENCE_SECONDS = 5.0
 
 log = logging.getLogger(__name__)
-waiters = Gauge("caracal_event_waiters", "Requests of this process waiting for events.")
+waiters = Gauge(
+    "caracal_event_waiters",
+    "Requests of this process waiting for events.",
+    multiprocess_mode="livesum",
+)
 refused = MetricCounter(
     "caracal_event_waiters_refused", "Requests that could not wait for events."
 )

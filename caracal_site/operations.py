@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
 from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from caracal_site import (
@@ -53,7 +55,7 @@ def may_read_metrics(authorization: str) -> bool:
 
 
 def metrics_text() -> str:
-    """Prometheus text: this process's metrics and what the database knows of all.
+    """Prometheus text: this deployment's metrics and what the database knows of all.
 
     Without the database the former remain, and ``caracal_database_up`` is 0.
     """
@@ -62,7 +64,16 @@ def metrics_text() -> str:
         registry.register(_Installation(facts.current()))
     except ServiceUnavailable:
         registry.register(_Installation(None))
-    return (generate_latest(REGISTRY) + generate_latest(registry)).decode()
+    return (generate_latest(_counted()) + generate_latest(registry)).decode()
+
+
+def _counted() -> CollectorRegistry:
+    """What this process counted, or all processes that serve this port together."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return REGISTRY
+    together = CollectorRegistry()
+    MultiProcessCollector(together)
+    return together
 
 
 def stats() -> dict[str, Any]:

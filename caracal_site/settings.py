@@ -331,6 +331,8 @@ COORDINATOR_COMPANIONS = ["policies.watching.start"]
 COORDINATOR_BODY_LIMIT_BYTES = env.int(
     "COORDINATOR_BODY_LIMIT_BYTES", default=1_048_576
 )
+# One interpreter keeps one core busy, however many threads it has.
+API_WORKERS = env.int("API_WORKERS", default=min(os.cpu_count() or 1, 4))
 COORDINATOR_DB_THREADS = env.int("COORDINATOR_DB_THREADS", default=6)
 MAX_AGENTS_PER_ZONE = env.int("MAX_AGENTS_PER_ZONE", default=10_000)
 MAX_AGENTS_PER_APP = env.int("MAX_AGENTS_PER_APP", default=10_000)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from django.conf import settings
 from honcho.manager import Manager
 from honcho.process import Popen, Process
 
@@ -79,6 +80,7 @@ class Supervisor(Manager):  # type: ignore[misc]
         self._is_asked_to_stop = False
         self._stopping_since: float | None = None
         self.failure: str | None = None
+        self._counters = installation.directory.emptied_counters()
         environment = installation.environment(stores.environment)
         for name, command in commands(installation).items():
             self._add(name, command, environment)
@@ -87,6 +89,9 @@ class Supervisor(Manager):  # type: ignore[misc]
         self, name: str, command: Sequence[str], environment: Mapping[str, str]
     ) -> None:
         own = {"CARACAL_PROCESS": name, "PYTHONUNBUFFERED": "1"}
+        if name == "api":
+            # Its processes count together; from zero, as a process does.
+            own["PROMETHEUS_MULTIPROC_DIR"] = str(self._counters)
         process = self.add_process(
             name, command, env={**environment, **own}, cwd=str(MANAGE.parent)
         )
@@ -221,7 +226,8 @@ def commands(installation: Installation) -> dict[str, list[str]]:
     celery = [sys.executable, "-W", "ignore:You're running the worker", "-m", "celery"]
     celery += ["--quiet", "-A", "caracal_site"]
     api = ["--host", addresses.bind, "--port", str(addresses.api_port)]
-    api += ["--workers", "1", "--blocking-threads", "8", "--no-ws"]
+    api += ["--workers", str(settings.API_WORKERS), "--blocking-threads", "8"]
+    api += ["--no-ws"]
     api += ["--workers-kill-timeout", "4", "--log-level", "error"]
     coordinator = ["--host", addresses.bind, "--port", str(addresses.coordinator_port)]
     coordinator += ["--loop", "uvloop", "--lifespan", "off", "--no-proxy-headers"]

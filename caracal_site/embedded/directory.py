@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import secrets
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -77,6 +78,14 @@ class DataDirectory:
     @property
     def beat_schedule(self) -> Path:
         return self.path / "beat-schedule"
+
+    def emptied_counters(self) -> Path:
+        """Where processes that serve one port count together: from zero."""
+        counters = self.path / "counters"
+        with while_trying_to(f"write to the data directory {self.path}"):
+            shutil.rmtree(counters, ignore_errors=True)
+            counters.mkdir(mode=0o700)
+        return counters
 
     def make(self) -> None:
         """Makes the directory private; refuses one that holds somebody else's files."""

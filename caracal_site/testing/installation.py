@@ -85,10 +85,15 @@ class Up:
         self.process.send_signal(signum)
         return self.wait_for_end()
 
-    def ask(self, deployment: str, path: str) -> tuple[int, str]:
+    def ask(
+        self, deployment: str, path: str, bearer: str | None = None
+    ) -> tuple[int, str]:
         bootstrap = json.loads(self.directory.bootstrap_file.read_text())
-        url = bootstrap[f"{deployment}_url"] + path
-        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310
+        headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
+        asked = urllib.request.Request(  # noqa: S310
+            bootstrap[f"{deployment}_url"] + path, headers=headers
+        )
+        with urllib.request.urlopen(asked, timeout=10) as answer:  # noqa: S310
             return answer.status, answer.read().decode()
 
     def application(self, argument: str) -> psutil.Process:

@@ -35,6 +35,7 @@ def test_one_command_runs_everything_until_it_is_told_to_stop(tmp_path: Path) ->
         for deployment in ("api", "coordinator"):
             assert running.ask(deployment, "/health")[0] == 200
             assert running.ask(deployment, "/ready")[0] == 200
+        assert_counted_together(running)
 
         assert mode_of(path) == 0o700
         bootstrap = read(directory.bootstrap_file)
@@ -67,6 +68,20 @@ def test_one_command_runs_everything_until_it_is_told_to_stop(tmp_path: Path) ->
         assert running.output.count("\nready ") == 1
         assert "Traceback" not in running.output
         assert left_in(directory) == []
+
+
+def assert_counted_together(running: Up) -> None:
+    """Whichever process of the API answers, it tells what all have counted."""
+    told = [int(before_any_answer(running)) for _ in range(12)]
+    assert told == list(range(told[0], told[0] + 12))
+
+
+def before_any_answer(running: Up) -> float:
+    bearer = read(running.directory.secrets_file)["METRICS_BEARER"]
+    _, text = running.ask("api", "/metrics", bearer)
+    name = "django_http_requests_before_middlewares_total"
+    [line] = [line for line in text.splitlines() if line.startswith(f"{name} ")]
+    return float(line.split()[1])
 
 
 COUNT_MIGRATIONS = (
