@@ -21,6 +21,7 @@ from django.conf import settings
 from django.db import transaction
 
 from audit import chain
+from audit.keys import audit_key, known_keys
 from caracal_site import locks, statements
 from caracal_site.jobs import Outcome
 from caracal_site.locks import LockClass
@@ -62,11 +63,6 @@ def seal(client: redis.Redis, *, seconds: float = RUN_SECONDS) -> Outcome:
         if heads:
             _publish(client, heads)
     return Outcome(handled)
-
-
-def audit_key() -> bytes:
-    """``AUDIT_HMAC_KEY``; empty when none is configured (dev mode only)."""
-    return bytes.fromhex(settings.AUDIT_HMAC_KEY)
 
 
 def content_of(values: tuple[Any, ...]) -> chain.Content:
@@ -129,12 +125,13 @@ def _publish(client: redis.Redis, heads: Mapping[str | None, chain.Link]) -> Non
 
 def published_heads(client: redis.Redis) -> dict[str | None, Head]:
     """The heads Redis knows, by zone, forged ones left out. Raises RedisError."""
-    key = audit_key()
+    keys = [key for key in known_keys() if key]
     found: dict[str | None, Head] = {}
     raw: dict[bytes, bytes] = client.hgetall(HEADS_KEY)  # type: ignore[assignment]
     for name, text in raw.items():
         zone_id = name.decode() or None
         seq, content, mac = orjson.loads(text)
-        if key and same(str(mac), chain.head_hmac(zone_id, seq, content, key)):
+        made = (chain.head_hmac(zone_id, seq, content, key) for key in keys)
+        if any(same(str(mac), one) for one in made):
             found[zone_id] = Head(seq, content)
     return found

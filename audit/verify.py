@@ -8,19 +8,22 @@ from the database alone (an end cut off before its head was ever published) is s
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Protocol
 
 from django.db import transaction
 from django.db.models import TextField
 from django.db.models.functions import Cast
 
 from audit import chain, seals
+from audit.keys import Ring
 from audit.models import AdminAuditEvent
 from caracal_site import statements
 
 CHUNK = 2_000
 FAULTS_KEPT = 100
+WITHOUT_KEY = "was sealed without the key"
 COLUMNS = (*chain.Content._fields[:-2], "payload_text", "occurred_at")
 LINKS = ("chain_seq", "content_sha256", "prev_content_sha256", "chain_hmac")
 
@@ -32,6 +35,48 @@ class Fault:
     seq: int
     event_id: str
     sentence: str
+
+
+class Faulty(Protocol):
+    """What faults are found in."""
+
+    broken: int
+    faults: list[Fault]
+
+    def add(self, seq: int, event_id: str, sentence: str) -> None: ...
+
+
+class Strangers:
+    """Rows that no known key sealed. One after another they are told as one span:
+    that is how it looks when a replaced key was forgotten too early."""
+
+    def __init__(self, found: Faulty, sentence: str) -> None:
+        self._found, self._sentence = found, sentence
+        self._place: int | None = None
+        self._first = self._last = 0
+
+    def add(self, seq: int, event_id: str) -> None:
+        """Takes the row in; each counts as a fault."""
+        if self._first:
+            self._found.broken += 1
+        else:
+            self._first, self._place = seq, None
+            if len(self._found.faults) < FAULTS_KEPT:
+                self._place = len(self._found.faults)
+            self._found.add(seq, event_id, self._sentence)
+        self._last = seq
+
+    def close(self) -> None:
+        """Ends the span, at a row that is in order and at the end."""
+        if self._place is not None and self._last > self._first:
+            fault = self._found.faults[self._place]
+            told = (
+                f"#{self._first} to #{self._last} were sealed in another order or"
+                " with no known key: is one that was replaced missing in"
+                " AUDIT_HMAC_KEY_PREVIOUS?"
+            )
+            self._found.faults[self._place] = replace(fault, sentence=told)
+        self._first, self._place = 0, None
 
 
 @dataclass(slots=True)
@@ -69,7 +114,7 @@ def verify(zone_id: str | None, head: seals.Head | None) -> Verified:
     would first gather them all.
     """
     found = Verified(zone_id, head_known=head is not None)
-    key = seals.audit_key()
+    ring, strangers = Ring(), Strangers(found, WITHOUT_KEY)
     previous: str | None = None
     last = 0
     for content, seq, stored, stored_previous, mac in _links(zone_id):
@@ -81,11 +126,14 @@ def verify(zone_id: str | None, head: seals.Head | None) -> Verified:
         computed = chain.content_sha256(content)
         if computed != stored:
             found.add(seq, content.id, "was altered after it was sealed")
-        elif mac != chain.chain_hmac(stored, stored_previous, key):
-            found.add(seq, content.id, "was sealed without the key")
+        elif not ring.accepts(mac, partial(chain.chain_hmac, stored, stored_previous)):
+            strangers.add(seq, content.id)
+        else:
+            strangers.close()
         if head is not None and seq == head.seq and stored != head.content:
             found.add(seq, content.id, "is not the row that was published here")
         previous, last = stored, seq
+    strangers.close()
     if head is not None and last < head.seq:
         lost = _rows(head.seq - last)
         found.add(

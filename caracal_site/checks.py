@@ -76,15 +76,14 @@ def check_egress(**_kwargs: Any) -> list[CheckMessage]:
 
 @register
 def check_previous_keys(**_kwargs: Any) -> list[CheckMessage]:
-    """A key that opens what was sealed is a key in every mode."""
-    if all(HEX.match(key) for key in settings.ZONE_KEK_PREVIOUS):
-        return []
+    """A key that opens or verifies what was sealed is a key in every mode."""
     return [
         Error(
-            "ZONE_KEK_PREVIOUS must be keys of at least 64 hex digits, divided by"
-            " commas.",
+            f"{name} must be keys of at least 64 hex digits, divided by commas.",
             id="caracal.E006",
         )
+        for name in ("ZONE_KEK_PREVIOUS", "AUDIT_HMAC_KEY_PREVIOUS")
+        if not all(HEX.match(key) for key in getattr(settings, name))
     ]
 
 

@@ -58,12 +58,18 @@ ZONE_KEK_PREVIOUS = [
 CREDENTIAL_HMAC_KEY = secret("CREDENTIAL_HMAC_KEY")
 STREAMS_HMAC_KEY = secret("STREAMS_HMAC_KEY")
 AUDIT_HMAC_KEY = secret("AUDIT_HMAC_KEY")
+# Keys that only verify what was sealed under them, divided by commas.
+AUDIT_HMAC_KEY_PREVIOUS = [
+    key.strip() for key in secret("AUDIT_HMAC_KEY_PREVIOUS").split(",") if key.strip()
+]
 # Without it no gateway may exchange tokens.
 GATEWAY_STS_HMAC_KEY = secret("GATEWAY_STS_HMAC_KEY")
 # What other producers of decisions sign with, divided by commas.
 AUDIT_INGEST_HMAC_KEYS = [
     key.strip()
-    for key in secret("AUDIT_INGEST_HMAC_KEYS", AUDIT_HMAC_KEY).split(",")
+    for key in secret(
+        "AUDIT_INGEST_HMAC_KEYS", ",".join([AUDIT_HMAC_KEY, *AUDIT_HMAC_KEY_PREVIOUS])
+    ).split(",")
     if key.strip()
 ]
 CARACAL_ADMIN_TOKEN = secret("CARACAL_ADMIN_TOKEN")

@@ -119,7 +119,7 @@ class AuditChainAdmin(EvidenceAdmin):
     def key(self, obj: AuditChain) -> SafeString:
         if not heads.is_signing():
             return display.EMPTY
-        return format_html("<pre>{}</pre>", heads.public_key_pem())
+        return format_html("<pre>{}</pre>", heads.public_key_pem(obj.head_json))
 
     def panels(self, request: HttpRequest, obj: AuditChain) -> Iterator[Panel]:
         told = obj.verification_json or {}

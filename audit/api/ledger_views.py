@@ -142,7 +142,7 @@ class LedgerViewSet(ZoneScopedViewSet):
 
 def told(zone_id: str, chain: AuditChain | None) -> dict[str, Any]:
     """What there is to say about a ledger; an empty one has a head, too."""
-    size = chain.seq if chain else 0
+    size, head = (chain.seq, chain.head_json) if chain else (0, None)
     return {
         "zone_id": zone_id,
         "tree_size": size,
@@ -150,8 +150,8 @@ def told(zone_id: str, chain: AuditChain | None) -> dict[str, Any]:
         "root_hash": proofs.root_at(zone_id, size).hex(),
         "sealed_at": to_wire(chain.sealed_at) if chain else None,
         "waiting": waiting(zone_id),
-        "head": chain.head_json if chain else None,
-        "public_key": heads.public_key_pem() if heads.is_signing() else None,
+        "head": head,
+        "public_key": heads.public_key_pem(head) if heads.is_signing() else None,
         "removed_before": to_wire(chain.removed_before) if chain else None,
         "verified_at": to_wire(chain.verified_at) if chain else None,
         "verification": chain.verification_json if chain else None,

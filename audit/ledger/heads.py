@@ -24,8 +24,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
     Ed25519PublicKey,
 )
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from django.conf import settings
 
+from audit.keys import audit_key, known_keys
 from audit.ledger import offline
 
 HEADS_KEY = "caracal:audit:ledger-heads"
@@ -49,7 +49,7 @@ class Head:
 
     def signed(self) -> dict[str, Any]:
         """The head as it goes out. There has to be a key."""
-        private = _private_key(settings.AUDIT_HMAC_KEY)
+        private = _private_key(audit_key())
         members = {
             "zone_id": self.zone_id,
             "tree_size": self.tree_size,
@@ -64,24 +64,37 @@ class Head:
 
 def is_signing() -> bool:
     """Whether there is a key to sign with; only dev mode does without."""
-    return bool(settings.AUDIT_HMAC_KEY)
+    return bool(audit_key())
 
 
 @cache
-def _private_key(key: str) -> Ed25519PrivateKey:
+def _private_key(key: bytes) -> Ed25519PrivateKey:
     derived = HKDF(hashes.SHA256(), 32, salt=None, info=PURPOSE)
-    return Ed25519PrivateKey.from_private_bytes(derived.derive(bytes.fromhex(key)))
+    return Ed25519PrivateKey.from_private_bytes(derived.derive(key))
+
+
+@cache
+def _public_key(key: bytes) -> bytes:
+    return _private_key(key).public_key().public_bytes_raw()
 
 
 def public_key() -> bytes:
-    """The 32 bytes that verify heads."""
-    return _private_key(settings.AUDIT_HMAC_KEY).public_key().public_bytes_raw()
+    """The 32 bytes that verify heads that are signed now."""
+    return _public_key(audit_key())
 
 
-def public_key_pem() -> str:
-    """The same as a PEM file, which is what the offline verifier takes."""
+def public_keys() -> dict[str, bytes]:
+    """What verifies all heads that are still believed, by the id of the key."""
+    found = (_public_key(key) for key in known_keys() if key)
+    return {offline.key_id_of(one): one for one in found}
+
+
+def public_key_pem(head: Mapping[str, Any] | None = None) -> str:
+    """What verifies ``head``, or one signed now, as a PEM file: that is what the
+    offline verifier takes."""
+    told = str((head or {}).get("key_id"))
     return (
-        Ed25519PublicKey.from_public_bytes(public_key())
+        Ed25519PublicKey.from_public_bytes(public_keys().get(told) or public_key())
         .public_bytes(
             serialization.Encoding.PEM,
             serialization.PublicFormat.SubjectPublicKeyInfo,
@@ -97,7 +110,7 @@ def key_id() -> str:
 def verified(signed: Any) -> Head | None:
     """The head that was signed here, or None for anything else."""
     try:
-        offline.verify_head(signed, public_key())
+        offline.verify_head(signed, public_keys()[str(signed["key_id"])])
         return Head(
             str(signed["zone_id"]),
             int(signed["tree_size"]),

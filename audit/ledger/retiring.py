@@ -19,9 +19,9 @@ from django.utils import timezone
 
 from audit import retention
 from audit.events import DecisionsRemoved
+from audit.keys import audit_key, known_keys
 from audit.models import AuditChain
 from audit.record import record
-from audit.seals import audit_key
 from caracal_site import locks, statements
 from caracal_site.actors import system
 from caracal_site.jobs import Outcome
@@ -120,7 +120,7 @@ def _leave_evidence(zone_id: str, cutoff: datetime, count: int) -> None:
     chain = AuditChain.objects.select_for_update().get(zone_id=zone_id)
     before = max(cutoff, removed_before(chain) or cutoff)
     AuditChain.objects.filter(zone_id=zone_id).update(
-        removed_before=before, removed_mac=removal_mac(zone_id, before)
+        removed_before=before, removed_mac=removal_mac(zone_id, before, audit_key())
     )
     event = DecisionsRemoved(
         zone_id=zone_id,
@@ -131,16 +131,17 @@ def _leave_evidence(zone_id: str, cutoff: datetime, count: int) -> None:
     record(ACTOR, event, reason=REASON)
 
 
-def removal_mac(zone_id: str, before: datetime) -> bytes:
+def removal_mac(zone_id: str, before: datetime, key: bytes) -> bytes:
     """What says that the platform removed the zone's rows before a moment."""
     text = f"removed\x1f{zone_id}\x1f{before.astimezone(UTC).isoformat()}".encode()
-    return hmac.digest(audit_key() or b"none", text, "sha256")
+    return hmac.digest(key or b"none", text, "sha256")
 
 
 def removed_before(end: AuditChain | None) -> datetime | None:
     """Up to when a zone's rows may be gone; None when none may."""
     if end is None or end.removed_before is None or end.removed_mac is None:
         return None
-    told = removal_mac(end.zone_id, end.removed_before)
-    is_told = hmac.compare_digest(bytes(end.removed_mac), told)
+    told = bytes(end.removed_mac)
+    made = (removal_mac(end.zone_id, end.removed_before, key) for key in known_keys())
+    is_told = any(hmac.compare_digest(told, one) for one in made)
     return end.removed_before if is_told else None

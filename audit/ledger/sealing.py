@@ -22,10 +22,10 @@ import redis
 from django.conf import settings
 from django.db import connection, transaction
 
+from audit.keys import audit_key
 from audit.ledger import content, heads, proofs
 from audit.ledger.heads import Head
 from audit.ledger.merkle import Tree
-from audit.seals import audit_key
 from caracal_site import locks, statements
 from caracal_site.jobs import Outcome
 from caracal_site.locks import LockClass

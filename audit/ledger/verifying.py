@@ -11,18 +11,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import psycopg
 from django.db import connection, transaction
 from psycopg import sql
 
+from audit.keys import Ring
 from audit.ledger import content, retiring
 from audit.ledger.heads import Head
 from audit.ledger.merkle import Tree
 from audit.models import AuditChain
-from audit.seals import audit_key
-from audit.verify import FAULTS_KEPT, Fault
+from audit.verify import FAULTS_KEPT, Fault, Strangers
 from caracal_site import statements
 
 OUT_OF_CHAIN = "was sealed without the key, or not after its predecessor"
@@ -94,7 +95,8 @@ class Walk:
         self.tree = Tree()
         self.previous: bytes | None = None
         self.last = 0
-        self.key = audit_key()
+        self.ring = Ring()
+        self.strangers = Strangers(self.found, OUT_OF_CHAIN)
         self.heads = iter(published)
         self.next_head = next(self.heads, None)
         self.parted = False
@@ -115,8 +117,10 @@ class Walk:
         found.rows += 1
         if seq > self.last + 1:
             found.add(seq, event_id, f"{_rows(seq - self.last - 1)} missing before it")
-        elif mac != content.mac_of(stored, self.previous, self.key):
-            found.add(seq, event_id, OUT_OF_CHAIN)
+        elif not self.ring.accepts(mac, partial(content.mac_of, stored, self.previous)):
+            self.strangers.add(seq, event_id)
+        else:
+            self.strangers.close()
         if message is None:
             if self.removed_before is not None and occurred_at < self.removed_before:
                 found.removed += 1
@@ -146,6 +150,7 @@ class Walk:
 
     def close(self) -> None:
         """Looks at the end."""
+        self.strangers.close()
         newest = self.next_head
         for later in self.heads:
             newest = later

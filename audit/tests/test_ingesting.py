@@ -87,6 +87,19 @@ def test_the_contracts_signature_holds() -> None:
     assert (row["id"], row["occurred_at"]) == ("evt-2", "2026-05-21T12:00:01+00:00")
 
 
+def test_what_was_signed_before_a_key_was_replaced_is_taken(
+    client: redis.Redis, zone: Zone, settings: Any
+) -> None:
+    before, after, never = (bytes([nth]) * 32 for nth in (1, 2, 3))
+    settings.AUDIT_INGEST_HMAC_KEYS = [after.hex(), before.hex()]
+    for key in (before, after):
+        send(client, event(zone.id), key=key)
+    place = send(client, event(zone.id), key=never)
+    ingesting.ingest(client)
+    assert AuditEvent.objects.filter(zone_id=zone.id).count() == 2
+    assert quarantined(place) == "hmac_verify_failed"
+
+
 def test_what_is_signed_is_taken_and_sealed(client: redis.Redis, zone: Zone) -> None:
     body = event(zone.id, extra="tolerated", request_id="a\0b")
     send(client, body)

@@ -20,6 +20,10 @@ from caracal_site import statements, stores
 from caracal_site.ids import new_id
 
 KEY = bytes(range(32))
+STRANGERS = (
+    "were sealed in another order or with no known key: is one that was replaced"
+    " missing in AUDIT_HMAC_KEY_PREVIOUS?"
+)
 EDITS = "UPDATE audit_events SET decision = 'allow' WHERE id = '{0}'"
 
 
@@ -393,10 +397,7 @@ NOT_PUBLISHED = "are not the rows that were published"
         (
             swap_the_links,
             [
-                (2, SEALED),
-                (3, SEALED),
-                (4, SEALED),
-                (5, SEALED),
+                (2, f"#2 to #5 {STRANGERS}"),
                 (5, f"#1 to #5 {NOT_PUBLISHED}"),
                 (5, "does not have the tree that is noted"),
             ],
