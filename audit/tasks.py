@@ -19,7 +19,7 @@ from caracal_site.stores import redis_client
 @job("publish-outbox")
 def publish_outbox() -> Outcome:
     """Publishes the news that is due."""
-    return publisher.publish(redis_client())
+    return publisher.publish_while_busy(redis_client())
 
 
 @shared_task

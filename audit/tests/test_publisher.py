@@ -15,7 +15,7 @@ from django.conf import settings as django_settings
 from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
-from audit import publisher, services, streams
+from audit import nudge, publisher, services, streams
 from audit.errors import OutboxEventNotParked
 from audit.models import AdminAuditEvent, EventHead, OutboxEvent
 from audit.tasks import prune_outbox, publish_outbox
@@ -27,6 +27,7 @@ from caracal_site.ids import first_id_at, new_id
 from caracal_site.locks import LockClass, held
 from zones.models import Zone
 
+WORKERS = "caracal:celery:celery"
 KEY = bytes.fromhex(django_settings.STREAMS_HMAC_KEY)
 
 
@@ -401,6 +402,61 @@ def test_the_task_reports_what_it_did(
     queue(zone.id, stream, {"n": 1})
     assert publish_outbox().handled >= 1
     assert numbers(client, stream) == [1]
+
+
+def test_a_run_stays_awake_for_what_comes_next(
+    zone: Zone, client: redis.Redis, stream: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publisher, "QUIET_SECONDS", 3.0)
+    queue(zone.id, stream, {"n": 1})
+    done: list[int] = []
+
+    def run() -> None:
+        done.append(publisher.publish_while_busy(client).handled)
+        connection.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    client.xread({stream: "0"}, block=10_000)
+    queue(zone.id, stream, {"n": 2})
+    thread.join()
+    assert numbers(client, stream) == [1, 2]
+    assert done[0] >= 2
+
+
+def test_one_run_at_a_time_stays_awake(
+    zone: Zone, client: redis.Redis, stream: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publisher, "QUIET_SECONDS", 1_000.0)
+    queue(zone.id, stream, {"n": 1})
+    entered, leave = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with held(LockClass.JOB, publisher.AWAKE):
+            entered.set()
+            leave.wait(60)
+        connection.close()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    entered.wait(10)
+    started = time.monotonic()
+    assert publisher.publish_while_busy(client, seconds=30).handled >= 1
+    leave.set()
+    thread.join()
+    assert time.monotonic() - started < 20
+    assert numbers(client, stream) == [1]
+
+
+def test_a_run_that_goes_while_there_is_news_calls_the_next(
+    zone: Zone, client: redis.Redis, stream: str
+) -> None:
+    queue(zone.id, stream, {"n": 1})
+    client.delete(WORKERS)
+    assert publisher.publish_while_busy(client, seconds=0).handled >= 1
+    called: Any = client.blpop([WORKERS], timeout=10)
+    assert called is not None, "nobody takes over"
+    assert nudge.TASK.encode() in called[1]
 
 
 def test_only_old_published_rows_are_pruned(zone: Zone, stream: str) -> None:

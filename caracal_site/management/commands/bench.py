@@ -17,6 +17,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from caracal_site.embedded.directory import DataDirectory
 
+CHOICES = ("agents", "audit", "dense", "decisions", "news")
+LIFECYCLE = "caracal.agents.lifecycle"
 WIDTH = 8
 LOOKS = 20
 TTL_SECONDS = 36_000
@@ -28,7 +30,7 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("what", choices=("agents", "audit", "dense", "decisions"))
+        parser.add_argument("what", choices=CHOICES)
         parser.add_argument("--data-dir", default=settings.CARACAL_DATA_DIR)
         parser.add_argument(
             "--rows",
@@ -38,6 +40,12 @@ class Command(BaseCommand):
         parser.add_argument("--layers", type=int, default=8, help="of a dense graph")
         parser.add_argument("-c", "--concurrency", type=int, default=16)
         parser.add_argument("-d", "--duration", type=float, default=10)
+        parser.add_argument(
+            "--rate",
+            type=float,
+            default=500,
+            help="writes a second while news is timed",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         self._options = options
@@ -130,6 +138,38 @@ class Command(BaseCommand):
         self._look("traverse", "GET", f"{base}/traverse", zone, LOOKS)
         self._look("impact", "GET", f"{base}/impact", zone, LOOKS)
         self._look("revoke", "PATCH", f"{base}/revoke", zone, 1)
+
+    def news(self) -> None:
+        """How long news of spawns at a steady pace takes to its stream."""
+        from caracal_site import stores
+        from caracal_site.testing import pacing
+
+        options, load = self._options, self._load
+        zone, client = self._target.new_zone(), stores.redis_client()
+        body = {"application_id": zone.application, "ttl_seconds": TTL_SECONDS}
+        path = f"/zones/{zone.zone}/agents"
+        request = self._target.creq("POST", path, zone.token, body)
+        open_ = [
+            load.Conn(self._target.coord_addr) for _ in range(options["concurrency"])
+        ]
+        for each in open_:
+            each.sock.setblocking(True)
+        self._target.quiesce()
+        start = pacing.newest(client, LIFECYCLE)
+        count = int(options["rate"] * options["duration"])
+        kept = pacing.pace(open_, request, options["rate"], count)
+        written = pacing.written(zone.zone, LIFECYCLE)
+        found = pacing.arrivals(client, LIFECYCLE, start, zone.zone)
+        once = sum(len(several) == 1 for several in found.values())
+        took = [found[id_][0] - at for id_, at in written.items() if id_ in found]
+        p50, p99 = (pacing.share(took, percent) for percent in (50, 99))
+        http = pacing.share(kept.took, 99) * 1000
+        self.stdout.write(
+            f"{kept.rate:.0f} writes/s for {kept.seconds:.0f} s ({kept.statuses}, p99"
+            f" {http:.0f} ms, {kept.late} sent late): {len(written):,} events written,"
+            f" {once:,} once in the stream; p50 {p50:.0f} ms, p99 {p99:.0f} ms,"
+            f" longest {max(took):.0f} ms"
+        )
 
     def _spawn(self, among: str) -> None:
         options = self._options
