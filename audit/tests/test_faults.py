@@ -1,33 +1,28 @@
-"""Faults on purpose. ``manage.py test --faults`` runs the long form: a ledger of a
-million rows, and the publisher killed a hundred times."""
+"""Tampering with a ledger among many rows. ``manage.py test --faults`` runs the long
+form of these tests and of those of ``test_outages``: here, a ledger of a million rows.
+"""
 
 from __future__ import annotations
 
-import os
 import random
-import subprocess
-import sys
+import re
 import time
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.db import connection, transaction
 
-from audit import publisher
-from audit.ledger import heads, sealing, verifying
-from audit.models import AuditChain, OutboxEvent
-from audit.tests.factories import entries, private_valkey
+from audit.keys import audit_key
+from audit.ledger import content, heads, sealing, verifying
+from audit.ledger.merkle import Tree
+from audit.models import AuditChain
+from audit.tests.faults import IS_LONG, say
 from audit.tests.test_ledger import as_the_owner
-from caracal_site import stores
+from caracal_site import statements, stores
 from caracal_site.ids import new_id
 
-IS_LONG = os.environ.get("CARACAL_FAULTS") == "long"
 ROWS = 1_000_000 if IS_LONG else 2_000
-KILLS = 100 if IS_LONG else 3
-EVENTS_A_KILL = 200
-STREAM = "caracal.agents.lifecycle"
 DECISIONS = """
 INSERT INTO audit_events (id, zone_id, event_type, decision, metadata_json, occurred_at)
 SELECT %s || lpad(to_hex(n), 12, '0'), %s, 'token_exchange', 'deny',
@@ -35,23 +30,6 @@ SELECT %s || lpad(to_hex(n), 12, '0'), %s, 'token_exchange', 'deny',
     now() - (%s - n) * interval '1 millisecond'
 FROM generate_series(1, %s) AS n
 """
-PUBLISH = """
-import sys
-from django.conf import settings
-settings.DATABASES["default"]["NAME"] = sys.argv[1]
-import django
-django.setup()
-from audit import publisher
-from caracal_site import stores
-print("ready", flush=True)
-while True:
-    publisher.publish(stores.redis_client())
-"""
-
-
-def say(*told: object) -> None:
-    if IS_LONG:
-        print(*told, flush=True)  # noqa: T201 - counts are what the long form is for
 
 
 def fill(rows: int) -> str:
@@ -70,7 +48,7 @@ def ledger() -> str:
     client = stores.redis_client()
     while not AuditChain.objects.filter(zone_id=zone_id, seq=ROWS).exists():
         sealing.seal(client)
-    say(f"\n{ROWS:,} rows sealed in {time.monotonic() - started:.1f} s")
+    say(f"{ROWS:,} rows sealed in {time.monotonic() - started:.1f} s")
     return zone_id
 
 
@@ -124,91 +102,128 @@ def swap(cursor: Any, zone_id: str, seq: int) -> set[int]:
     return {seq, seq + 7}
 
 
+def cut(cursor: Any, zone_id: str, seq: int) -> None:
+    """Everything after ``seq`` goes, and the chain's end is where that leaves it: a
+    dropped last row, or an older backup."""
+    cursor.execute(
+        "DELETE FROM audit_events WHERE id IN (SELECT event_id FROM audit_links"
+        " WHERE zone_id = %s AND seq > %s)",
+        [zone_id, seq],
+    )
+    cursor.execute(
+        "DELETE FROM audit_links WHERE zone_id = %s AND seq > %s", [zone_id, seq]
+    )
+    settle(cursor, zone_id)
+
+
+def rehash(cursor: Any, zone_id: str, seq: int) -> None:
+    """Edits a row and seals everything again, with the key: what only whoever has it
+    and the database can do."""
+    edit(cursor, zone_id, seq)
+    asked = {"id": event(cursor, zone_id, seq)}
+    hashed = statements.load("audit/ledger_message")
+    cursor.execute(f"SELECT {hashed} FROM audit_events AS e WHERE id = %(id)s", asked)  # noqa: S608
+    edited = content.content_of(bytes(cursor.fetchone()[0]))
+    cursor.execute(
+        "SELECT seq, content FROM audit_links WHERE zone_id = %s AND seq BETWEEN %s"
+        " AND %s",
+        [zone_id, seq - 1, seq + 1],
+    )
+    around = {place: bytes(found) for place, found in cursor.fetchall()} | {seq: edited}
+    for place in (seq, seq + 1):
+        mac = content.mac_of(around[place], around[place - 1], audit_key())
+        cursor.execute(
+            "UPDATE audit_links SET content = %s, mac = %s"
+            " WHERE zone_id = %s AND seq = %s",
+            [around[place], mac, zone_id, place],
+        )
+    settle(cursor, zone_id)
+
+
+def settle(cursor: Any, zone_id: str) -> None:
+    """Has the chain's end say what its links now come to."""
+    cursor.execute(
+        "SELECT content FROM audit_links WHERE zone_id = %s ORDER BY seq", [zone_id]
+    )
+    tree, last = Tree(), b""
+    for (found,) in cursor.fetchall():
+        last = bytes(found)
+        tree.add(last)
+    AuditChain.objects.filter(zone_id=zone_id).update(
+        seq=tree.size, content=last, peaks=b"".join(tree.peaks)
+    )
+
+
 class Undone(Exception):
     """Takes a tampering back."""
 
 
-@pytest.mark.parametrize("tamper", [edit, drop, drop_with_its_link, swap])
-def test_one_tampered_row_among_many_is_found_and_placed(
-    ledger: str, tamper: Callable[[Any, str, int], set[int]]
-) -> None:
-    seq = random.randint(2, ROWS - 10)  # noqa: S311 - not a secret
+def undone(tamper: Callable[[Any], None]) -> None:
+    """Runs ``tamper`` and what it finds, and takes it back."""
 
     def tampered() -> None:
         with as_the_owner() as cursor:
-            places = tamper(cursor, ledger, seq)
-            found = verified(ledger)
-            assert places <= {fault.seq for fault in found.faults}
-            say(f"{tamper.__name__} at #{seq:,}: {found.broken} faults told")
+            tamper(cursor)
             raise Undone
 
     with pytest.raises(Undone):
         tampered()
 
 
+def anywhere() -> int:
+    return random.randint(2, ROWS - 10)  # noqa: S311 - not a secret
+
+
+@pytest.mark.parametrize("tamper", [edit, drop, drop_with_its_link, swap])
+def test_one_tampered_row_among_many_is_found_and_placed(
+    ledger: str, tamper: Callable[[Any, str, int], set[int]]
+) -> None:
+    seq = anywhere()
+
+    def tampered(cursor: Any) -> None:
+        places = tamper(cursor, ledger, seq)
+        found = verified(ledger)
+        assert places <= {fault.seq for fault in found.faults}
+        say(f"{tamper.__name__} at #{seq:,}: {found.broken} faults told")
+
+    undone(tampered)
+
+
+@pytest.mark.parametrize("lost", [1, ROWS // 100], ids=["last row", "older backup"])
+def test_an_end_that_is_gone_is_found_by_the_published_head(
+    ledger: str, lost: int
+) -> None:
+    def tampered(cursor: Any) -> None:
+        cut(cursor, ledger, ROWS - lost)
+        (fault,) = verified(ledger).faults
+        rows = "1 row is" if lost == 1 else f"{lost} rows are"
+        told = f"{rows} missing at the end: it was published as {ROWS}"
+        assert (fault.seq, fault.sentence) == (ROWS, told)
+        say(f"cut after #{ROWS - lost:,}: {told}")
+        alone = verifying.verify(ledger, ())
+        assert (alone.broken, alone.head_known) == (0, False), "that is said instead"
+
+    undone(tampered)
+
+
+def test_a_ledger_sealed_again_with_the_key_is_found_between_two_heads(
+    ledger: str,
+) -> None:
+    seq = anywhere()
+
+    def tampered(cursor: Any) -> None:
+        rehash(cursor, ledger, seq)
+        (fault,) = verified(ledger).faults
+        span = re.match(r"#(\d+) to #(\d+) are not the rows", fault.sentence)
+        assert span is not None
+        assert int(span[1]) <= seq <= int(span[2])
+        say(f"rehash at #{seq:,}: {fault.sentence}")
+        alone = verifying.verify(ledger, ())
+        assert (alone.broken, alone.head_known) == (0, False), "that is said instead"
+
+    undone(tampered)
+
+
 def test_a_ledger_nobody_touched_is_intact(ledger: str) -> None:
     found = verified(ledger)
     assert (found.rows, found.broken, found.agreed) == (ROWS, 0, ROWS)
-
-
-@pytest.fixture
-def valkey() -> Iterator[Any]:
-    with private_valkey() as server:
-        yield server
-
-
-def start_publisher(url: str) -> subprocess.Popen[str]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", PUBLISH, str(connection.settings_dict["NAME"])],
-        env={**os.environ, "REDIS_URL": url},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    return process
-
-
-def write(zones: list[str], nth: int) -> None:
-    OutboxEvent.objects.bulk_create(
-        [
-            OutboxEvent(
-                producer="coordinator",
-                zone_id=random.choice(zones),  # noqa: S311 - not a secret
-                topic=STREAM,
-                dedupe_key=f"{nth}:{one}",
-                payload_json={"event": "spawn", "nth": nth},
-            )
-            for one in range(EVENTS_A_KILL)
-        ]
-    )
-
-
-def test_a_publisher_that_is_killed_again_and_again_loses_nothing(valkey: Any) -> None:
-    zones = [new_id() for _ in range(5)]
-    url = f"redis://127.0.0.1:{valkey.port}/0"
-    for nth in range(KILLS):
-        write(zones, nth)
-        process = start_publisher(url)
-        with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(timeout=random.uniform(0, 0.1))  # noqa: S311
-        process.kill()
-        process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
-    mine = OutboxEvent.objects.filter(zone_id__in=zones)
-    until = time.monotonic() + 120
-    while mine.pending().exists() and time.monotonic() < until:
-        publisher.publish(valkey.client)
-    told = entries(valkey.client, STREAM)
-    written = set(mine.values_list("id", flat=True))
-    counts = Counter(one["outbox_id"] for one in told if one["outbox_id"] in written)
-    say(f"{KILLS} kills, {len(written):,} written, {sum(counts.values()):,} in stream")
-    assert set(counts) == written
-    numbers = defaultdict(set)
-    for one in told:
-        numbers[one["outbox_id"]].add(one["zone_seq"])
-    assert all(len(several) == 1 for several in numbers.values())
-    for zone in zones:
-        rows = mine.filter(zone_id=zone).order_by("position")
-        assert [row.zone_seq for row in rows] == list(range(1, len(rows) + 1))

@@ -24,7 +24,11 @@ from caracal_site.embedded.errors import CannotStart
 from caracal_site.embedded.stores import running_stores
 
 FAULTS = "--faults"
-FAULT_TESTS = ("-n", "0", "-s", "audit/tests/test_faults.py")
+FAULT_TESTS = (
+    *("-n", "0", "-s", "-p", "no:randomly"),
+    "audit/tests/test_faults.py",
+    "audit/tests/test_outages.py",
+)
 TOKEN_PREFIXES = {"CARACAL_ADMIN_TOKEN": "cat_", "CARACAL_COORDINATOR_TOKEN": "cop_"}
 
 
@@ -69,12 +73,28 @@ class Command(BaseCommand):
                     "DJANGO_SETTINGS_MODULE": "caracal_site.settings",
                 }
                 if FAULTS in args:
-                    own["CARACAL_FAULTS"] = "long"
-                    others = tuple(one for one in args if one != FAULTS)
-                    args = (*FAULT_TESTS, *others)
+                    return self._faults(directory, args, os.environ | own)
                 return self._pytest(args, os.environ | own)
         finally:
             shutil.rmtree(directory.path, ignore_errors=True)
+
+    def _faults(
+        self,
+        directory: DataDirectory,
+        arguments: tuple[str, ...],
+        environment: dict[str, str],
+    ) -> int:
+        """The fault tests alone, at full length; then what they counted."""
+        counts = directory.path / "fault-counts"
+        counts.touch()
+        others = tuple(one for one in arguments if one != FAULTS)
+        result = self._pytest(
+            (*FAULT_TESTS, *others), environment | {"CARACAL_FAULTS": str(counts)}
+        )
+        self.stdout.write("What was counted:")
+        for line in counts.read_text(encoding="utf-8").splitlines():
+            self.stdout.write(f"  {line}")
+        return result
 
     def _pytest(self, arguments: tuple[str, ...], environment: dict[str, str]) -> int:
         """Runs pytest to its end, also when both were interrupted at the terminal."""
