@@ -69,6 +69,26 @@ class RetentionAboveLimit(CaracalError):
         )
 
 
+class DecisionNotQuarantined(CaracalError):
+    """There is no such quarantined decision, or it was settled already."""
+
+    code = "decision_not_quarantined"
+    status = 409
+
+
+class DecisionsStillUnfit(CaracalError):
+    """None of these decisions can be taken into the ledger as they are."""
+
+    code = "decisions_still_unfit"
+    status = 409
+
+    def __init__(self, reasons: list[str]) -> None:
+        super().__init__(
+            f"None of these decisions can be taken in: {', '.join(reasons)}.",
+            extra={"reasons": reasons},
+        )
+
+
 class EventNotSealed(CaracalError):
     """The ledger of the zone has no sealed row with this id; a new row has its place
     within a second."""

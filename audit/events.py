@@ -164,3 +164,25 @@ class LedgerVerified(Event):
 
     def summary(self) -> dict[str, Any]:
         return {"rows": self.rows, "faults": self.broken}
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuarantineTaken(Event):
+    """Quarantined decisions were taken in after all; ``entity_id`` is the first."""
+
+    name: ClassVar[str] = "audit_quarantine.taken"
+    entity_type: ClassVar[str] = "audit-quarantine"
+    sentence: ClassVar[str] = "Quarantined decisions were taken into the ledger."
+
+    quarantine_ids: tuple[str, ...]
+
+    def summary(self) -> dict[str, Any]:
+        return {"quarantine_ids": list(self.quarantine_ids)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuarantineDismissed(QuarantineTaken):
+    """Quarantined decisions were settled without being taken in."""
+
+    name: ClassVar[str] = "audit_quarantine.dismissed"
+    sentence: ClassVar[str] = "Quarantined decisions were dismissed."

@@ -235,6 +235,7 @@ class AuditQuarantine(models.Model):
     """What another producer sent as a decision and the ledger did not take, and why.
 
     ``source_id`` is its place in the stream, so that what is read twice is here once.
+    It is open until somebody has settled it: taken in after all, or dismissed.
     """
 
     id = PrimaryIdField()
@@ -246,10 +247,17 @@ class AuditQuarantine(models.Model):
     data = models.TextField(default="")
     signature = models.TextField(default="")
     received_at = models.DateTimeField(db_default=Now())
+    settled_at = models.DateTimeField(null=True)
+    is_taken = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         db_table = "audit_quarantine"
         ordering = ("-id",)
+        indexes = [
+            models.Index(
+                "id", condition=Q(settled_at=None), name="audit_quarantine_open"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.reason} {self.source_id}"

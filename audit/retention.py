@@ -54,9 +54,13 @@ def of_zone(zone_id: str) -> Retention:
     return _in_zone(rows.get(zone_id), platform, now)
 
 
-def of_every_zone(zone_ids: list[str]) -> dict[str, Retention]:
-    """What counts in each of some zones."""
+def of_every_zone(
+    zone_ids: list[str], *, without_hold_of: str | None = None
+) -> dict[str, Retention]:
+    """What counts in each of some zones; or would, without the hold of one scope."""
     rows = AuditRetention.objects.in_bulk([PLATFORM, *zone_ids])
+    if without_hold_of in rows:
+        rows[without_hold_of].legal_hold = False
     now = timezone.now()
     platform = _in_force(rows.get(PLATFORM), now)
     return {one: _in_zone(rows.get(one), platform, now) for one in zone_ids}

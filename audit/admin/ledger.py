@@ -14,14 +14,15 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from audit import retention
+from audit.admin.retention import retention_url
 from audit.admin.trail import with_zone_name, zone_of
 from audit.ledger import checking, heads, retiring
-from audit.models import AuditChain, AuditEvent, AuditQuarantine
+from audit.models import AuditChain, AuditEvent
 from caracal_site import stores
 from caracal_site.actors import Actor
 from caracal_site.console import columns, display, overview
 from caracal_site.console.base import EvidenceAdmin
-from caracal_site.console.filters import LinkedFilter, ZoneFilter, linked
+from caracal_site.console.filters import ZoneFilter
 from caracal_site.console.gestures import Affected, Done, Gesture, Impact
 from caracal_site.console.overview import Figure
 from caracal_site.console.panels import Facts, Panel, Table
@@ -154,40 +155,8 @@ def _retention(obj: AuditChain) -> Facts:
         facts.append(("Counts from", display.moment(found.shortens_at, exact=True)))
     if removed is not None:
         facts.append(("Removed before", display.moment(removed, exact=True)))
-    return Facts(title="Retention", facts=facts)
-
-
-class ReasonFilter(LinkedFilter):
-    title = parameter_name = "reason"
-    field = "reason"
-
-
-@admin.register(AuditQuarantine)
-class AuditQuarantineAdmin(EvidenceAdmin):
-    """What other producers sent and the ledger did not take."""
-
-    section, place = "Evidence", 5
-    label, one = "Quarantine", "quarantined decision"
-    list_display = (
-        columns.moment("received_at"),
-        columns.badge("reason"),
-        columns.mono("detail"),
-        columns.mono("event_id", "event"),
-        columns.mono("zone_id", "zone"),
-    )
-    list_filter = (ReasonFilter, linked("zone_id", "zone"))
-    search_fields = ("=event_id", "=source_id")
-    search_help_text = "The whole id of the decision, or its place in the stream."
-    fields = (
-        columns.exact("received_at", "received (UTC)"),
-        columns.badge("reason"),
-        columns.mono("detail"),
-        columns.mono("source_id", "place in the stream"),
-        columns.mono("event_id", "event"),
-        columns.mono("zone_id", "zone"),
-        columns.mono("signature"),
-        columns.mono("data"),
-    )
+    note = display.link(retention_url(obj.zone_id), "How long it is kept, and holds")
+    return Facts(title="Retention", facts=facts, note=note)
 
 
 @overview.figure(8, permission="audit.view_auditchain")

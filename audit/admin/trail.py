@@ -28,9 +28,9 @@ REFUSED = 400
 REFUSED_WORD = "Refused: "
 
 
-def with_zone_name(rows: QuerySet[Any]) -> QuerySet[Any]:
+def with_zone_name(rows: QuerySet[Any], column: str = "zone_id") -> QuerySet[Any]:
     """Adds ``zone_name`` to rows that only hold the id of their zone."""
-    zone = Zone.objects.filter(pk=OuterRef("zone_id"))
+    zone = Zone.objects.filter(pk=OuterRef(column))
     named: QuerySet[Any] = rows.annotate(zone_name=Subquery(zone.values("name")[:1]))
     return named
 

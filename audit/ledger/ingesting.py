@@ -111,8 +111,8 @@ def _read(client: redis.Redis, start: str) -> list[Message]:
 
 def _take(client: redis.Redis, messages: Sequence[Message]) -> int:
     """Commits, then acknowledges. Returns how many went to the quarantine."""
-    rows, refused = _judged(messages)
-    refused += _stored(rows)
+    rows, refused = judged(messages)
+    refused += stored(rows)
     _quarantine(refused)
     pipeline = client.pipeline(transaction=False)
     for one in refused:
@@ -124,9 +124,10 @@ def _take(client: redis.Redis, messages: Sequence[Message]) -> int:
     return len(refused)
 
 
-def _judged(
+def judged(
     messages: Sequence[Message],
 ) -> tuple[list[tuple[Message, dict[str, Any]]], list[Refused]]:
+    """Which of ``messages`` are decisions that somebody known has signed."""
     keys = [bytes.fromhex(key) for key in settings.AUDIT_INGEST_HMAC_KEYS]
     now = datetime.now(UTC)
     oldest = now - timedelta(days=settings.AUDIT_RETENTION_DAYS)
@@ -146,7 +147,7 @@ def _judged(
     return fit, refused
 
 
-def _stored(rows: Sequence[tuple[Message, dict[str, Any]]]) -> list[Refused]:
+def stored(rows: Sequence[tuple[Message, dict[str, Any]]]) -> list[Refused]:
     """Adds the rows; returns those that could not be."""
     if not rows:
         return []
@@ -161,7 +162,7 @@ def _stored(rows: Sequence[tuple[Message, dict[str, Any]]]) -> list[Refused]:
         if len(rows) == 1:
             detail = str(error).strip().partition("\n")[0]
             return [Refused(rows[0][0], "pg_permanent_error", detail, rows[0][1])]
-        return [one for each in rows for one in _stored([each])]
+        return [one for each in rows for one in stored([each])]
     return _conflicting(
         [
             (message, row)

@@ -12,6 +12,7 @@ import hmac
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from django.db import connection, transaction
@@ -33,6 +34,7 @@ REASON = "past its retention"
 AHEAD = timedelta(days=92)
 BATCH = 5_000
 RUN_SECONDS = 120.0
+COUNTED = 100_000
 RETENTION = "audit retention"
 Cutoffs = Mapping[str, datetime]
 
@@ -79,11 +81,34 @@ def retire(*, seconds: float = RUN_SECONDS) -> Outcome:
     return Outcome(removed)
 
 
-def past() -> Cutoffs:
-    """Before what the rows of each zone may go; zones that are held are left out."""
-    zones = list(AuditChain.objects.values_list("zone_id", flat=True))
+@dataclass(frozen=True, slots=True)
+class Past:
+    """Rows of a zone that are past their retention: how many, counted up to
+    ``COUNTED``, and when the oldest happened."""
+
+    zone_id: str
+    rows: int
+    oldest: datetime
+
+
+def foresee(cutoffs: Cutoffs) -> list[Past]:
+    """What a run with ``cutoffs`` would remove, zone by zone, most first."""
+    asked = {
+        "zones": list(cutoffs),
+        "befores": list(cutoffs.values()),
+        "limit": COUNTED + 1,
+    }
+    return [Past(*row) for row in statements.fetch_all("audit/ledger_past", asked)]
+
+
+def past(
+    zone_ids: list[str] | None = None, *, without_hold_of: str | None = None
+) -> Cutoffs:
+    """Before what the rows of each zone, or of some, may go; zones that are held are
+    left out. ``without_hold_of`` is a scope whose hold is thought away."""
+    zones = zone_ids or list(AuditChain.objects.values_list("zone_id", flat=True))
     now = timezone.now()
-    found = retention.of_every_zone(zones)
+    found = retention.of_every_zone(zones, without_hold_of=without_hold_of)
     cutoffs = {one: found[one].cutoff(now) for one in zones}
     return {one: cutoff for one, cutoff in cutoffs.items() if cutoff is not None}
 

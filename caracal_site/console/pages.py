@@ -150,6 +150,8 @@ class ConsoleAdmin(admin.ModelAdmin):
         obj = kwargs.get("obj")
         if obj is not None:
             panels = list(self.panels(request, obj))
+            if self.entity_type and not any(isinstance(one, Story) for one in panels):
+                panels.append(self.story(obj))
             context["pictures"] = [one for one in panels if isinstance(one, Pictures)]
             context["panels"] = [
                 one for one in panels if one not in context["pictures"]

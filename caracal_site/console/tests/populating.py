@@ -14,6 +14,7 @@ from audit.models import (
     AuditChain,
     AuditEvent,
     AuditQuarantine,
+    AuditRetention,
     OutboxEvent,
 )
 from caracal_site.ids import new_id
@@ -54,6 +55,7 @@ def everything(world: World, person: User) -> dict[str, Model]:
         decided(zone),
         AuditChain.objects.create(zone_id=zone.id, seq=0, content=b"", peaks=b""),
         AuditQuarantine.objects.create(source_id=new_id(), reason="unknown_zone"),
+        AuditRetention.objects.create(scope=zone.id, retention_days=90),
         Receipt.objects.create(
             caller="tests",
             route="POST /x",
