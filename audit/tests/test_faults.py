@@ -184,7 +184,7 @@ def test_one_tampered_row_among_many_is_found_and_placed(
         places = tamper(cursor, ledger, seq)
         found = verified(ledger)
         assert places <= {fault.seq for fault in found.faults}
-        say(f"{tamper.__name__} at #{seq:,}: {found.broken} faults told")
+        say(f"{tamper.__name__} at #{seq:,}: told {found.broken} times")
 
     undone(tampered)
 
