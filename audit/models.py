@@ -105,6 +105,11 @@ class AdminAuditEvent(models.Model):
             ),
             newest_first("admin_audit_actor", F("actor_id")),
             newest_first("admin_audit_type", F("entity_type")),
+            models.Index(
+                fields=["zone_id", "id"],
+                condition=Q(status_code__gte=400),
+                name="admin_audit_refused",
+            ),
             GinIndex(
                 REASON_WORDS,
                 condition=Q(payload_json__has_key="reason"),

@@ -98,6 +98,10 @@ class AuditChainAdmin(EvidenceAdmin):
     def heading(self, obj: Any) -> str:
         return f"Ledger of {getattr(obj, 'zone_name', None) or obj.zone_id}"
 
+    def timeline_rows(self, obj: Any) -> QuerySet[Any]:
+        """Without what happened in the zone whose id it has."""
+        return super().timeline_rows(obj).filter(entity_type=self.entity_type)
+
     @admin.display(description="zone")
     def zone(self, obj: Any) -> SafeString:
         return zone_of(obj)

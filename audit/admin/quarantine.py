@@ -57,7 +57,7 @@ class TakeIn(Gesture):
                 )
             ],
             [
-                f"{display.counted(count, 'decision')} still would not: {reason}."
+                f"{display.counted(count, 'decision')} would still not fit: {reason}."
                 for reason, count in why.most_common()
             ],
         )

@@ -203,6 +203,10 @@ class AuditRetentionAdmin(DomainAdmin):
         yield _in_force(obj)
         yield _next_run(obj)
 
+    def timeline_rows(self, obj: Any) -> QuerySet[Any]:
+        """Without what happened in the zone whose id it has."""
+        return super().timeline_rows(obj).filter(entity_type=self.entity_type)
+
     @admin.display(description="whose", ordering="scope")
     def whose(self, obj: Any) -> SafeString | str:
         zone_id = zone_of(obj)
@@ -216,7 +220,7 @@ class AuditRetentionAdmin(DomainAdmin):
             return "as the platform" if zone_of(obj) else f"{_ceiling()}, the most"
         return f"{obj.retention_days:,}"
 
-    @admin.display(description="legal hold")
+    @admin.display(description="legal hold of its own")
     def hold(self, obj: AuditRetention) -> SafeString | str:
         return display.badge("held", "warn") if obj.legal_hold else "no"
 
@@ -235,12 +239,17 @@ def _in_force(row: AuditRetention) -> Facts:
         days = display.counted(found.days, "day")
         when = display.countdown(found.shortens_at, exact=True)
         facts.append((f"Then for {days}, from", when))
-    held = display.badge("held", "warn") if found.legal_hold else "no"
     facts += [
-        ("Legal hold", held),
+        ("Legal hold", _hold(row, found)),
         ("The most that can be set", display.counted(_ceiling(), "day")),
     ]
     return Facts(title="In force", facts=facts)
+
+
+def _hold(row: AuditRetention, found: retention.Retention) -> SafeString | str:
+    if not found.legal_hold:
+        return "no"
+    return display.badge("held" if row.legal_hold else "held by the platform", "warn")
 
 
 def _next_run(row: AuditRetention) -> Table:

@@ -70,6 +70,19 @@ def test_decisions_are_narrowed_by_time_application_agent_and_label(
         assert {nth for nth in range(3) if f"kind-{nth}" in found} == shown, query
 
 
+def test_decisions_are_searched_by_either_id(console: Client, zone: Zone) -> None:
+    request_id, other = new_id(), new_id()
+    row = {"zone_id": zone.id, "event_type": "found-me"}
+    id_ = AuditEvent.objects.create(request_id=request_id, **row).id
+    row["event_type"] = "another-one"
+    AuditEvent.objects.create(request_id=other, **row)
+    for text in (id_, request_id, f" {request_id} ", f"{id_}\0"):
+        found = page(console, EVENTS, q=text)
+        assert "found-me" in found
+        assert "another-one" not in found
+    assert "found-me" not in page(console, EVENTS, q=id_[:-1])
+
+
 def test_the_trail_is_searched_by_words_of_the_reason(
     console: Client, zone: Zone
 ) -> None:

@@ -219,9 +219,9 @@ def test_the_console_takes_in_what_its_preview_says(
 ) -> None:
     person = console()
     before = text(person.get(gesture(unknown, "take-in")))
-    assert "1 decision still would not: hmac_verify_failed" in before
+    assert "1 decision would still not fit: hmac_verify_failed" in before
     register()
-    assert "still would not" not in text(person.get(gesture(unknown, "take-in")))
+    assert "would still not fit" not in text(person.get(gesture(unknown, "take-in")))
     answer = carry_out(
         person, gesture(unknown, "take-in"), reason="registered", confirmed="1"
     )

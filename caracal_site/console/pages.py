@@ -94,10 +94,14 @@ class ConsoleAdmin(admin.ModelAdmin):
         """The things whose events belong on the timeline of ``obj``."""
         return [str(obj.pk)]
 
+    def timeline_rows(self, obj: Any) -> QuerySet:
+        """The audit rows on the timeline of ``obj``, newest first."""
+        return timeline.reader().about(self.timeline_ids(obj))
+
     def story(self, obj: Any) -> Story:
         """The newest events of ``obj``, for its own page."""
         reader = timeline.reader()
-        rows = reader.about(self.timeline_ids(obj))[:STORY_LENGTH]
+        rows = self.timeline_rows(obj)[:STORY_LENGTH]
         url = reverse(
             f"admin:{self.opts.app_label}_{self.opts.model_name}_history",
             args=[quote(obj.pk)],
@@ -113,7 +117,7 @@ class ConsoleAdmin(admin.ModelAdmin):
     ) -> HttpResponse:
         obj = self._seen(request, object_id)
         reader = timeline.reader()
-        pages = Paginator(reader.about(self.timeline_ids(obj)), HISTORY_PAGE)
+        pages = Paginator(self.timeline_rows(obj), HISTORY_PAGE)
         page = pages.get_page(request.GET.get("p"))
         context = {
             **self.admin_site.each_context(request),
