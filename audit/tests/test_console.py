@@ -76,7 +76,7 @@ def test_decisions_are_searched_by_either_id(console: Client, zone: Zone) -> Non
     id_ = AuditEvent.objects.create(request_id=request_id, **row).id
     row["event_type"] = "another-one"
     AuditEvent.objects.create(request_id=other, **row)
-    for text in (id_, request_id, f" {request_id} ", f"{id_}\0"):
+    for text in (id_, request_id, f" {request_id} "):
         found = page(console, EVENTS, q=text)
         assert "found-me" in found
         assert "another-one" not in found

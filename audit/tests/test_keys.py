@@ -31,8 +31,11 @@ FIRST, SECOND, THIRD = ("11" * 32, "22" * 32, "33" * 32)
 
 
 @pytest.fixture
-def keys(settings: Any) -> Any:
-    """Puts a key in use; it replaces the ones before."""
+def keys(settings: Any, zone: Zone) -> Any:
+    """Puts a key in use; it replaces the ones before. What others have left is sealed
+    under the tests' own."""
+    seal_trail()
+    seal()
 
     def use(key: str, *before: str) -> None:
         settings.AUDIT_HMAC_KEY = key
@@ -61,15 +64,16 @@ def test_a_ledger_verifies_whose_keys_were_replaced_twice(keys: Any) -> None:
     assert (found.rows, said(found), found.agreed) == (9, [], 9)
 
 
-def test_a_trail_verifies_whose_key_was_replaced(keys: Any, zone: Zone) -> None:
-    happen(zone.id, times=2)
+def test_a_trail_verifies_whose_key_was_replaced(keys: Any) -> None:
+    zone_id = new_id()
+    happen(zone_id, times=2)
     seal_trail()
     keys(SECOND, FIRST)
-    found = trail(zone.id)
+    found = trail(zone_id)
     assert (found.broken, found.head_known) == (0, True), "its head is still believed"
-    happen(zone.id, times=2)
+    happen(zone_id, times=2)
     seal_trail()
-    assert trail(zone.id).faults == []
+    assert trail(zone_id).faults == []
 
 
 def test_a_key_that_was_forgotten_too_early_is_told_with_its_rows(keys: Any) -> None:
@@ -91,18 +95,17 @@ def test_a_key_that_was_forgotten_too_early_is_told_with_its_rows(keys: Any) -> 
     assert said(verified(zone_id)) == [], "nothing is lost by it"
 
 
-def test_a_trail_tells_a_key_that_was_forgotten_too_early(
-    keys: Any, zone: Zone
-) -> None:
-    happen(zone.id, times=2)
+def test_a_trail_tells_a_key_that_was_forgotten_too_early(keys: Any) -> None:
+    zone_id = new_id()
+    happen(zone_id, times=2)
     seal_trail()
-    first = AdminAuditEvent.objects.in_zone(zone.id).count()
+    first = AdminAuditEvent.objects.in_zone(zone_id).count()
     keys(SECOND)
-    happen(zone.id)
+    happen(zone_id)
     seal_trail()
     out = StringIO()
     with pytest.raises(CommandError):
-        call_command("verify_audit", zone=zone.id, stdout=out)
+        call_command("verify_audit", zone=zone_id, stdout=out)
     assert f"#1 to #{first} {STRANGERS}" in out.getvalue()
 
 
