@@ -19,7 +19,8 @@ class AgentSessionQuerySet(models.QuerySet):
         return self.filter(terminated_at=None)
 
     def labelled(self, label: str) -> Self:
-        return self.filter(labels__contains=[label])
+        # Said twice, since the index of labels knows only agents that have some.
+        return self.filter(labels__contains=[label]).exclude(labels=[])
 
     def acting_for(self, application_ids: Sequence[str]) -> Self:
         """Agents of these applications, or on their authority sessions."""
