@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from audit.events import Event, News
@@ -59,7 +59,26 @@ class AgentSpawned(AgentEvent):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AgentSuspended(AgentEvent):
+class AgentTurned(Event):
+    """One gesture moved the agent ``entity_id`` and ``agents`` of its subtree from one
+    live status to the other. Each of them is announced: the statement that moves them
+    says which they are, under keys that end with their id and transition."""
+
+    entity_type: ClassVar[str] = "agents"
+    verb: ClassVar[str]
+
+    agents: int
+
+    def summary(self) -> dict[str, Any]:
+        return {"agents": self.agents}
+
+    def news(self) -> list[News]:
+        payload = {"event": self.verb, "zone_id": self.zone_id}
+        return [News(LIFECYCLE, payload, "coordinator", self.verb)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentSuspended(AgentTurned):
     """An agent was suspended; its authority rests until it is resumed."""
 
     name: ClassVar[str] = "agent.suspended"
@@ -67,14 +86,10 @@ class AgentSuspended(AgentEvent):
     sentence: ClassVar[str] = "An agent was suspended."
 
     reason: str
-    affected: int = 1
-
-    def summary(self) -> dict[str, Any]:
-        return {"agents": self.affected}
 
     def news(self) -> list[News]:
-        key = f"suspend:{self.entity_id}:{self.transition}"
-        return [self._lifecycle(key, reason=self.reason)]
+        (each,) = super().news()
+        return [replace(each, payload={**each.payload, "reason": self.reason})]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,20 +103,12 @@ class AgentKeptSuspended(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AgentResumed(AgentEvent):
+class AgentResumed(AgentTurned):
     """A suspended agent is active again."""
 
     name: ClassVar[str] = "agent.resumed"
     verb: ClassVar[str] = "resume"
     sentence: ClassVar[str] = "An agent was resumed."
-
-    affected: int = 1
-
-    def summary(self) -> dict[str, Any]:
-        return {"agents": self.affected}
-
-    def news(self) -> list[News]:
-        return [self._lifecycle(f"resume:{self.entity_id}:{self.transition}")]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -90,19 +90,11 @@ def wake(actor: Actor, zone_id: str, agent_id: str) -> int:
         held |= wanted
     else:
         raise Changed
-    events = [
-        AgentResumed(
-            zone_id=zone_id,
-            entity_id=id_,
-            parent_id=parent,
-            transition=transition + 1,
-            affected=len(tree),
-        )
-        for id_, parent, transition in sorted(tree, key=lambda row: row[0] != agent_id)
-    ]
-    evidence = record.prepare(actor, events, reason="heartbeat")
+    event = AgentResumed(zone_id=zone_id, entity_id=agent_id, agents=len(tree))
+    evidence = record.prepare(actor, event, reason="heartbeat")
     ids = [row[0] for row in tree]
-    statements.fetch_one("agents/wake", {"ids": ids, **evidence.parameters()})
+    changes = {"id": agent_id, "ids": ids, **evidence.parameters()}
+    statements.fetch_one("agents/wake", changes)
     record.written(evidence)
     return len(tree)
 

@@ -8,9 +8,6 @@ looks again at what hangs on the tree once all of it is locked.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from django.conf import settings
 from django.db import transaction
 
@@ -26,10 +23,6 @@ from caracal_site.database import Changed
 
 # Each round locks what had come to hang on the round before, one level down.
 ROUNDS = 12
-TURNS: dict[AgentStatus, type[AgentSuspended | AgentResumed]] = {
-    AgentStatus.SUSPENDED: AgentSuspended,
-    AgentStatus.ACTIVE: AgentResumed,
-}
 
 
 @transaction.atomic
@@ -97,16 +90,16 @@ def _turn(
     was = AgentStatus.ACTIVE if suspends else AgentStatus.SUSPENDED
     named = {"zone_id": zone_id, "id": agent_id, "status": was.value}
     for _round in range(ROUNDS):
-        tree = statements.fetch_all("agents/hold_subtree", named)
-        if not tree:
+        ids, agents = statements.fetch_one("agents/hold_subtree", named)
+        if not agents:
             return 0
-        evidence = record.prepare(
-            actor, _events(zone_id, agent_id, tree, to, reason), reason=reason
-        )
+        event = _event(zone_id, agent_id, to, reason, agents)
+        evidence = record.prepare(actor, event, reason=reason)
         (changed,) = statements.fetch_one(
             "agents/set_status",
             {
-                "ids": [row[0] for row in tree],
+                "id": agent_id,
+                "ids": ids,
                 "status": to.value,
                 "was": was.value,
                 "reason": reason if suspends else None,
@@ -116,28 +109,15 @@ def _turn(
         )
         if changed:
             record.written(evidence)
-            return len(tree)
+            return int(agents)
     raise Changed
 
 
-def _events(
-    zone_id: str,
-    agent_id: str,
-    tree: Sequence[tuple[Any, ...]],
-    to: AgentStatus,
-    reason: str,
-) -> list[AgentSuspended | AgentResumed]:
-    """One event an agent. That of the agent itself leads: the audit row is about it."""
-    more = {"reason": reason} if to is AgentStatus.SUSPENDED else {}
-    ordered = sorted(tree, key=lambda row: bool(row[0] != agent_id))
-    return [
-        TURNS[to](
-            zone_id=zone_id,
-            entity_id=id_,
-            parent_id=parent,
-            transition=transition + 1,
-            affected=len(tree),
-            **more,
-        )
-        for id_, parent, transition in ordered
-    ]
+def _event(
+    zone_id: str, agent_id: str, to: AgentStatus, reason: str, agents: int
+) -> AgentSuspended | AgentResumed:
+    if to is AgentStatus.ACTIVE:
+        return AgentResumed(zone_id=zone_id, entity_id=agent_id, agents=agents)
+    return AgentSuspended(
+        zone_id=zone_id, entity_id=agent_id, agents=agents, reason=reason
+    )

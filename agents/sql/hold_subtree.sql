@@ -3,7 +3,12 @@
 -- round. Linear in the subtree; index agent_sessions_children and the primary key.
 WITH RECURSIVE
 -- include: agents/tree
-SELECT id, parent_id, transition FROM agent_sessions
-WHERE id = ANY (ARRAY(SELECT id FROM tree)) AND status = %(status)s
-ORDER BY id
-FOR NO KEY UPDATE
+,
+held AS (
+    SELECT id FROM agent_sessions
+    WHERE id = ANY (ARRAY(SELECT id FROM tree)) AND status = %(status)s
+    ORDER BY id
+    FOR NO KEY UPDATE
+)
+-- As text, which goes back as it came.
+SELECT array_agg(id)::text, count(*) FROM held

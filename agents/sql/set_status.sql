@@ -6,7 +6,7 @@ WITH
 whole AS (
     SELECT WHERE NOT EXISTS (
         SELECT FROM agent_sessions
-        WHERE parent_id = ANY (%(ids)s) AND status = %(was)s AND id <> ALL (%(ids)s)
+        WHERE parent_id = ANY (%(ids)s::text[]) AND status = %(was)s AND id <> ALL (%(ids)s::text[])
     )
 ),
 changed AS (
@@ -18,9 +18,12 @@ changed AS (
                 THEN now() + make_interval(secs => %(lease_seconds)s::integer)
             ELSE heartbeat_deadline_at
         END
-    WHERE id = ANY (%(ids)s) AND status = %(was)s AND EXISTS (SELECT FROM whole)
-    RETURNING id
+    WHERE id = ANY (%(ids)s::text[]) AND status = %(was)s AND EXISTS (SELECT FROM whole)
+    RETURNING id, parent_id, transition
 ),
-evidence_patch AS (SELECT '{}'::jsonb AS members FROM whole),
--- include: audit/evidence
+moved AS (
+    -- include: agents/turned
+    FROM changed
+),
+-- include: audit/evidence_of_each
 SELECT count(*) FROM changed

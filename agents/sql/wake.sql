@@ -5,8 +5,11 @@ woken AS (
         status = 'active', transition = transition + 1, suspend_reason = NULL,
         updated_at = now()
     WHERE id = ANY (%(ids)s) AND status = 'suspended'
-    RETURNING id
+    RETURNING id, parent_id, transition
 ),
-evidence_patch AS (SELECT '{}'::jsonb AS members),
--- include: audit/evidence
+moved AS (
+    -- include: agents/turned
+    FROM woken
+),
+-- include: audit/evidence_of_each
 SELECT count(*) FROM woken

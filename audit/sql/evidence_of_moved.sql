@@ -3,16 +3,8 @@
 -- moved(transition, members): what ends the keys of the news, if anything, and what their
 -- payloads need to have put in. Plain inserts, no index is read.
 evidence_audit AS (
-    INSERT INTO admin_audit_events (
-        id, request_id, actor_id, actor_name, actor_scope, action, method, path,
-        zone_id, entity_type, entity_id, status_code, payload_json
-    )
-    SELECT t.*
-    FROM moved, jsonb_to_recordset(%(evidence_audit)s::jsonb) AS t (
-        id text, request_id text, actor_id text, actor_name text, actor_scope text,
-        action text, method text, path text, zone_id text, entity_type text,
-        entity_id text, status_code integer, payload_json jsonb
-    )
+    -- include: audit/audit_row
+    CROSS JOIN moved
 ),
 evidence_outbox AS (
     INSERT INTO event_outbox (
