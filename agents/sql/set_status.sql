@@ -6,10 +6,11 @@ WITH
 whole AS (
     SELECT WHERE NOT EXISTS (
         SELECT FROM agent_sessions
-        WHERE parent_id = ANY (%(ids)s::text[]) AND status = %(was)s AND id <> ALL (%(ids)s::text[])
+        WHERE parent_id = ANY (%(ids)s::text[]) AND status = %(was)s
+            AND id <> ALL (%(ids)s::text[])
     )
 ),
-changed AS (
+turned AS (
     UPDATE agent_sessions SET
         status = %(status)s, transition = transition + 1, updated_at = now(),
         suspend_reason = %(reason)s,
@@ -21,9 +22,7 @@ changed AS (
     WHERE id = ANY (%(ids)s::text[]) AND status = %(was)s AND EXISTS (SELECT FROM whole)
     RETURNING id, parent_id, transition
 ),
-moved AS (
-    -- include: agents/turned
-    FROM changed
-),
+-- include: agents/turned
+,
 -- include: audit/evidence_of_each
-SELECT count(*) FROM changed
+SELECT count(*) FROM turned

@@ -1,15 +1,13 @@
 -- Resumes agents that are locked, compare-and-set, and leaves the evidence. By primary key.
 WITH
-woken AS (
+turned AS (
     UPDATE agent_sessions SET
         status = 'active', transition = transition + 1, suspend_reason = NULL,
         updated_at = now()
     WHERE id = ANY (%(ids)s) AND status = 'suspended'
     RETURNING id, parent_id, transition
 ),
-moved AS (
-    -- include: agents/turned
-    FROM woken
-),
+-- include: agents/turned
+,
 -- include: audit/evidence_of_each
-SELECT count(*) FROM woken
+SELECT count(*) FROM turned

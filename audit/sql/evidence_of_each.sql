@@ -1,8 +1,8 @@
 -- For statements that change many rows alike: one audit row, and the news once for every
--- row of ``moved``, in order of its ``nth``, all or nothing. The statement around this
--- defines moved(nth, key, members): what ends the key of the news about that row, and what
--- its payload needs to have put in. Each gets its id by counting on from the one given,
--- which stays the time it was made at. Plain inserts, no index is read.
+-- row of ``moved``, in its order. The statement around this defines moved(nth, key,
+-- members): a number of its own, what ends the key of the news about that row, and what its
+-- payload needs to have put in. The random end of the id given becomes ``nth``: what is
+-- before it no other has. Plain inserts, no index is read.
 evidence_audit AS (
     -- include: audit/audit_row
     WHERE EXISTS (SELECT FROM moved)
@@ -12,15 +12,11 @@ evidence_outbox AS (
         id, producer, zone_id, topic, dedupe_key, payload_json, request_id
     )
     SELECT
-        left(t.id, -12) || lpad(
-            to_hex((('x' || right(t.id, 12))::bit(48)::bigint + nth) & x'ffffffffffff'::bigint),
-            12, '0'
-        ),
+        left(t.id, -8) || lpad(moved.nth::text, 8, '0'),
         producer, zone_id, topic, dedupe_key || ':' || moved.key,
         payload_json || moved.members, request_id
     FROM moved, jsonb_to_recordset(%(evidence_outbox)s::jsonb) AS t (
         id text, producer text, zone_id text, topic text, dedupe_key text,
         payload_json jsonb, request_id text
     )
-    ORDER BY nth
 )
