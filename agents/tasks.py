@@ -5,10 +5,11 @@ from __future__ import annotations
 from celery import shared_task
 from django.conf import settings
 
-from agents import services
+from agents import relay, services
 from agents.invocations import services as invocations
 from agents.registry import services as registry
 from caracal_site.jobs import Outcome, job
+from caracal_site.stores import connect
 
 
 @shared_task
@@ -51,3 +52,10 @@ def age_services() -> Outcome:
 def time_out_invocations() -> Outcome:
     """Moves on invocations whose time is over."""
     return invocations.time_out_invocations(settings.SWEEPER_BATCH_SIZE)
+
+
+@shared_task
+@job("relay-lifecycle")
+def relay_lifecycle() -> Outcome:
+    """Verifies and counts what the stream of agents tells."""
+    return relay.relay(connect(settings.REDIS_URL, relay.GROUP))

@@ -77,6 +77,7 @@ class JobRunAdmin(EvidenceAdmin):
         "runs",
         "failures",
         "handled",
+        columns.as_json("counts", "counted besides"),
         "backlog",
         columns.exact("failed_at", "last failure"),
         columns.mono("failure", "what it met then"),

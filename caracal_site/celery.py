@@ -102,6 +102,11 @@ app.conf.beat_schedule = {
         "schedule": 60.0,
     },
 }
+if settings.RELAY_INTERVAL_MS > 0:
+    app.conf.beat_schedule["relay-lifecycle"] = {
+        "task": "agents.tasks.relay_lifecycle",
+        "schedule": _seconds(settings.RELAY_INTERVAL_MS),
+    }
 for entry in app.conf.beat_schedule.values():
     # A tick that nobody took in time is worthless: the next one does its work.
     entry["options"] = {"expires": max(5.0, float(entry["schedule"]))}

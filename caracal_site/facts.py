@@ -8,8 +8,10 @@ to ``SAMPLE_ROWS`` rows and estimated from a sample beyond.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import orjson
 from django.db import Error
 from psycopg_pool import PoolTimeout
 
@@ -25,7 +27,7 @@ SAMPLE_ROWS = 100_000
 @dataclass(frozen=True, slots=True)
 class JobFacts:
     """A job's counters since the installation began, seconds since its last run, how
-    long that took, and seconds since a run came to its end."""
+    long that took, and seconds since a run came to its end; what else it counted."""
 
     runs: int = 0
     failures: int = 0
@@ -34,6 +36,7 @@ class JobFacts:
     age_seconds: float = 0.0
     took_seconds: float = 0.0
     silent_seconds: float = 0.0
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,10 @@ def _read() -> Facts:
         unsealed,
         {status: count for status, count in outbox.items() if count},
         {status: _scaled(count, percent) for status, count in sorted(sampled)},
-        {name: JobFacts(*numbers) for name, *numbers in jobs},
+        {
+            name: JobFacts(*numbers, orjson.loads(counts))
+            for name, *numbers, counts in jobs
+        },
     )
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import wraps
 from typing import ParamSpec
 
+import orjson
 from django.db import DatabaseError, InterfaceError, OperationalError
 from psycopg_pool import PoolTimeout
 from redis import RedisError
@@ -41,11 +43,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run did: rows handled, rows left for the next run, and what went wrong."""
+    """What a run did: rows handled, rows left for the next run, what went wrong, and
+    what else it counted, by name."""
 
     handled: int = 0
     backlog: int = 0
     error: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 class Sweep:
@@ -153,6 +157,7 @@ class _Record:
         self.name, self.quiet_seconds = name, quiet_seconds
         self.lock = threading.Lock()
         self.runs = self.failures = self.handled = 0
+        self.counts: Counter[str] = Counter()
         self.failure = ""
         self.is_complete = False
         self.written_at = float("-inf")
@@ -163,6 +168,7 @@ class _Record:
             self.runs += 1
             self.failures += bool(outcome.error)
             self.handled += outcome.handled
+            self.counts.update(outcome.counts)
             self.failure = outcome.error or self.failure
             self.is_complete |= is_complete
             silence = time.monotonic() - self.written_at
@@ -174,6 +180,7 @@ class _Record:
                 log.warning("job run not recorded", extra={"error": _sentence(error)})
                 return
             self.runs = self.failures = self.handled = 0
+            self.counts.clear()
             self.failure, self.is_complete = "", False
             self.written_at = time.monotonic()
 
@@ -186,6 +193,7 @@ class _Record:
                 "runs": self.runs,
                 "failures": self.failures,
                 "handled": outcome.handled,
+                "counts": orjson.dumps(self.counts).decode(),
                 "backlog": outcome.backlog,
                 "error": outcome.error,
                 "failure": self.failure,

@@ -45,6 +45,7 @@ class JobRun(models.Model):
     ``last_error`` what went wrong in it. ``completed_at`` is when a run last came to
     its end, whatever it met on the way; ``failure`` what went wrong in the last run
     that failed, at ``failed_at``. Since ``expected_from`` there was somebody to run it.
+    ``counts`` are what it counted besides, by name, since the installation began.
     """
 
     name = models.TextField(primary_key=True)
@@ -59,6 +60,7 @@ class JobRun(models.Model):
     backlog = models.PositiveBigIntegerField(default=0)
     last_error = models.TextField(default="", blank=True)
     failure = models.TextField(default="", db_default="", blank=True)
+    counts = models.JSONField(default=dict, db_default={})
 
     class Meta:
         db_table = "job_runs"

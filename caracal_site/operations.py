@@ -32,6 +32,9 @@ RETENTION_CLEANER = "expire-edges"
 EDGE_PRUNER = "prune-edges"
 EVALUATOR_CHASER = "chase-evaluators"
 OUTBOX_PRUNER = "prune-outbox"
+RELAY = "relay-lifecycle"
+# What the relay finds an entry to be.
+RELAYED = ("observed", "duplicates", "invalid_signatures", "trimmed")
 
 
 def readiness() -> tuple[int, dict[str, Any]]:
@@ -117,6 +120,7 @@ class _Installation(Collector):
         if self.read is not None:
             yield from _evidence(self.read)
             yield from _jobs(self.read)
+            yield _relayed(self.read.job(RELAY))
             yield _gauge(
                 "caracal_policy_stragglers",
                 "Policies in force that a process has not loaded.",
@@ -155,6 +159,17 @@ def _by_status(name: str, help_text: str, counts: dict[str, int]) -> GaugeMetric
     family = GaugeMetricFamily(name, help_text, labels=["status"])
     for status, count in counts.items():
         family.add_metric([status], count)
+    return family
+
+
+def _relayed(job: JobFacts) -> Metric:
+    family = CounterMetricFamily(
+        "caracal_relay_entries",
+        "Entries of the stream of agents that the relay read, by what they were.",
+        labels=["result"],
+    )
+    for result in RELAYED:
+        family.add_metric([result], job.counts.get(result, 0))
     return family
 
 

@@ -391,6 +391,15 @@ EVENT_WAIT_MAX_SECONDS = env.int("EVENT_WAIT_MAX_SECONDS", default=25)
 EVENT_HEARTBEAT_SECONDS = env.int("EVENT_HEARTBEAT_SECONDS", default=15)
 OUTBOX_MAX_ATTEMPTS = env.int("OUTBOX_MAX_ATTEMPTS", default=10)
 STREAMS_MAXLEN = env.int("STREAMS_MAXLEN", default=100_000)
+# The relay of lifecycle events; no interval switches it off.
+RELAY_INTERVAL_MS = env.int("RELAY_INTERVAL_MS", default=1_000)
+RELAY_CLAIM_IDLE_SEC = env.int("RELAY_CLAIM_IDLE_SEC", default=60)
+RELAY_DEDUPE_WINDOW_SEC = env.int("RELAY_DEDUPE_WINDOW_SEC", default=3_600)
+RELAY_CONSUMER_NAME = (
+    env("RELAY_CONSUMER_NAME", default="")
+    or env("HOSTNAME", default="")
+    or "coordinator-relay-0"
+)
 AUDIT_SEAL_INTERVAL_MS = env.int("AUDIT_SEAL_INTERVAL_MS", default=1_000)
 AUDIT_SEAL_BATCH_SIZE = env.int("AUDIT_SEAL_BATCH_SIZE", default=1_000)
 AUDIT_LEDGER_BATCH_SIZE = env.int("AUDIT_LEDGER_BATCH_SIZE", default=5_000)

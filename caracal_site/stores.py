@@ -19,8 +19,9 @@ def redis_client() -> redis.Redis:
 
 
 @cache
-def connect(url: str) -> redis.Redis:
-    """The process's client of the Redis at ``url``, with the same bounds."""
+def connect(url: str, purpose: str = "") -> redis.Redis:
+    """The process's client of the Redis at ``url``, with the same bounds. One for a
+    ``purpose`` shares no connection with any other."""
     return redis.Redis.from_url(
         url,
         socket_timeout=TIMEOUT_SECONDS,

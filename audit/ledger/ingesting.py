@@ -20,6 +20,7 @@ import redis
 from django.conf import settings
 from django.db import DataError, transaction
 
+from audit.consuming import Group
 from audit.ledger import wire
 from audit.models import AuditQuarantine
 from caracal_site import locks, statements
@@ -73,40 +74,15 @@ def ingest(client: redis.Redis, *, seconds: float = RUN_SECONDS) -> Outcome:
     with locks.held(LockClass.JOB, INGEST) as is_mine:
         if not is_mine:
             return Outcome()
-        # First what an interrupted run had read, then what is new.
-        for start in ("0", ">"):
-            while time.monotonic() < until:
-                messages = _read(client, start)
-                if not messages:
-                    break
-                quarantined += _take(client, messages)
-                handled += len(messages)
+        group = Group(STREAM, GROUP, CONSUMER, BATCH)
+        for entries in group.batches(client, until):
+            messages = [Message(entry.source_id, entry.fields) for entry in entries]
+            quarantined += _take(client, messages)
+            handled += len(messages)
         if handled:
             _trim(client)
     error = f"{quarantined} decisions went to the quarantine" if quarantined else ""
     return Outcome(handled, error=error)
-
-
-def _read(client: redis.Redis, start: str) -> list[Message]:
-    try:
-        answer: Any = client.xreadgroup(GROUP, CONSUMER, {STREAM: start}, count=BATCH)
-    except redis.ResponseError as error:
-        if not str(error).startswith("NOGROUP"):
-            raise
-        # From the beginning: what was sent before the first start counts as well.
-        client.xgroup_create(STREAM, GROUP, id="0", mkstream=True)
-        return _read(client, start)
-    return [
-        Message(
-            source_id.decode(),
-            {
-                name.decode(errors="replace"): value.decode(errors="replace")
-                for name, value in (fields or {}).items()
-            },
-        )
-        for _, entries in answer
-        for source_id, fields in entries
-    ]
 
 
 def _take(client: redis.Redis, messages: Sequence[Message]) -> int:

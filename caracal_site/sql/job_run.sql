@@ -2,13 +2,13 @@
 -- wrong in the latest of them that failed, ``error`` in the last one.
 INSERT INTO job_runs (
     name, started_at, finished_at, completed_at, failed_at,
-    runs, failures, handled, backlog, last_error, failure
+    runs, failures, handled, backlog, last_error, failure, counts
 )
 VALUES (
     %(name)s, now() - make_interval(secs => %(seconds)s), now(),
     CASE WHEN %(is_complete)s THEN now() END,
     CASE WHEN %(failure)s::text <> '' THEN now() END,
-    %(runs)s, %(failures)s, %(handled)s, %(backlog)s, %(error)s, %(failure)s
+    %(runs)s, %(failures)s, %(handled)s, %(backlog)s, %(error)s, %(failure)s, %(counts)s
 )
 ON CONFLICT (name) DO UPDATE SET
     started_at = excluded.started_at,
@@ -20,4 +20,16 @@ ON CONFLICT (name) DO UPDATE SET
     handled = job_runs.handled + excluded.handled,
     backlog = excluded.backlog,
     last_error = excluded.last_error,
-    failure = coalesce(nullif(excluded.failure, ''), job_runs.failure)
+    failure = coalesce(nullif(excluded.failure, ''), job_runs.failure),
+    counts = (
+        SELECT coalesce(jsonb_object_agg(counted.name, counted.number), '{}')
+        FROM (
+            SELECT key AS name, sum(value::bigint) AS number
+            FROM (
+                SELECT * FROM jsonb_each_text(job_runs.counts)
+                UNION ALL
+                SELECT * FROM jsonb_each_text(excluded.counts)
+            ) AS each
+            GROUP BY key
+        ) AS counted
+    )
