@@ -95,6 +95,7 @@ class AgentSession(models.Model):
 
     class Meta:
         db_table = "agent_sessions"
+        verbose_name = "agent"
         ordering = ("-id",)
         constraints = [
             models.CheckConstraint(
@@ -162,6 +163,8 @@ class Capacity(models.Model):
 
     class Meta:
         db_table = "agent_capacity"
+        verbose_name = "slot of capacity"
+        verbose_name_plural = "slots of capacity"
         constraints = [
             models.UniqueConstraint(
                 fields=["scope_id", "slot"], name="agent_capacity_slot_key"

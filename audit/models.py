@@ -76,6 +76,8 @@ class AdminAuditEvent(models.Model):
 
     class Meta:
         db_table = "admin_audit_events"
+        verbose_name = "audit entry"
+        verbose_name_plural = "audit entries"
         ordering = ("-occurred_at", "-id")
         constraints = [
             models.UniqueConstraint(
@@ -149,6 +151,7 @@ class AuditEvent(models.Model):
 
     class Meta:
         db_table = "audit_events"
+        verbose_name = "decision"
         ordering = ("-occurred_at", "-id")
         indexes = [
             models.Index(
@@ -204,6 +207,7 @@ class AuditChain(models.Model):
 
     class Meta:
         db_table = "audit_chains"
+        verbose_name = "ledger"
 
     def __str__(self) -> str:
         return f"{self.zone_id} at {self.seq}"
@@ -226,6 +230,8 @@ class AuditRetention(models.Model):
 
     class Meta:
         db_table = "audit_retention"
+        verbose_name = "retention of decisions"
+        verbose_name_plural = "retentions of decisions"
         constraints = [
             models.CheckConstraint(
                 condition=Q(retention_days__gte=1), name="audit_retention_days_positive"
@@ -257,6 +263,7 @@ class AuditQuarantine(models.Model):
 
     class Meta:
         db_table = "audit_quarantine"
+        verbose_name = "quarantined decision"
         ordering = ("-id",)
         indexes = [
             models.Index(
@@ -299,6 +306,7 @@ class OutboxEvent(models.Model):
 
     class Meta:
         db_table = "event_outbox"
+        verbose_name = "event"
         ordering = ("-position",)
         constraints = [
             models.UniqueConstraint(

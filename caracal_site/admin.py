@@ -51,7 +51,6 @@ class JobRunAdmin(EvidenceAdmin):
     """What runs by itself: whether it does, and what it met last."""
 
     section, place = "Platform", 3
-    label, one = "Jobs", "job"
     ordering = ("name",)
     list_display = (
         columns.mono("name", "job"),
@@ -127,7 +126,6 @@ class ReceiptAdmin(EvidenceAdmin):
     """Which requests were answered once and for all; never what the answer was."""
 
     section, place = "Platform", 4
-    label, one = "Idempotency receipts", "receipt"
     secret_fields = ("body", "fingerprint")
     list_display = (
         columns.mono("key"),

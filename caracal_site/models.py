@@ -27,6 +27,7 @@ class Receipt(models.Model):
 
     class Meta:
         db_table = "idempotency_receipts"
+        verbose_name = "idempotency receipt"
         constraints = [
             models.UniqueConstraint(
                 fields=["caller", "route", "key"], name="idempotency_receipts_key"
@@ -64,6 +65,7 @@ class JobRun(models.Model):
 
     class Meta:
         db_table = "job_runs"
+        verbose_name = "job"
         ordering = ("name",)
         constraints = [
             models.CheckConstraint(condition=~Q(name=""), name="job_runs_named"),

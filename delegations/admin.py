@@ -104,7 +104,6 @@ class DelegationEdgeAdmin(EvidenceAdmin):
     """Authority passed from one agent to another."""
 
     section, place = "Authority", 2
-    label, one = "Delegations", "delegation"
     entity_type = "delegations"
     gestures = (Revoke(),)
     list_select_related = (

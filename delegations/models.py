@@ -97,6 +97,7 @@ class DelegationEdge(models.Model):
 
     class Meta:
         db_table = "delegation_edges"
+        verbose_name = "delegation"
         ordering = ("-id",)
         constraints = [
             models.CheckConstraint(

@@ -114,6 +114,7 @@ class Session(models.Model):
 
     class Meta:
         db_table = "sessions"
+        verbose_name = "authority session"
         ordering = ("-created_at", "-id")
         constraints = [
             models.CheckConstraint(
@@ -202,6 +203,8 @@ class StepUpChallenge(models.Model):
 
     class Meta:
         db_table = "step_up_challenges"
+        verbose_name = "request for approval"
+        verbose_name_plural = "requests for approval"
         ordering = ("-created_at", "-id")
         constraints = [
             models.CheckConstraint(

@@ -341,6 +341,8 @@ class ZoneUsage(models.Model):
 
     class Meta:
         db_table = "zone_usage"
+        verbose_name = "usage of a zone"
+        verbose_name_plural = "usages of zones"
         constraints = [
             models.CheckConstraint(
                 condition=Q(resources__gte=0), name="zone_usage_resources_not_negative"

@@ -60,7 +60,6 @@ class AgentSessionAdmin(EvidenceAdmin):
     """One run of an agent, with everything around it."""
 
     section, place = "Authority", 1
-    label, one = "Agents", "agent"
     entity_type = "agents"
     gestures = (Suspend(), Resume(), Terminate())
     list_select_related = ("zone", "application")

@@ -217,6 +217,27 @@ def test_agents_past_their_time_expire_with_what_is_below(
     assert world.room_taken() == 2
 
 
+def test_whatever_ends_an_ordinary_agent_it_is_announced_without_its_session(
+    world: World, events: Events
+) -> None:
+    """W10: nothing was announced of agents on an application's session, which all of
+    the SDKs' are, whether they were ended, expired or lost their edge."""
+    root, asked, late, narrowed = (world.spawn() for _ in range(4))
+    edge = world.delegate(root, narrowed)
+    overdue(late)
+    events.take()
+    world.terminate(asked)
+    expire_due_agents()
+    world.revoke(edge)
+    told = events.take().payloads(REVOKE)
+    assert {payload["agent_session_id"]: payload["reason"] for payload in told} == {
+        asked["agent_session_id"]: "requested",
+        late["agent_session_id"]: "ttl",
+        narrowed["agent_session_id"]: "delegation_revoked",
+    }
+    assert not any("session_id" in payload for payload in told)
+
+
 def test_a_service_with_a_time_expires_as_well(world: World) -> None:
     service = world.spawn(lifecycle="service", ttl_seconds=60)
     overdue(service)

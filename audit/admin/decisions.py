@@ -81,7 +81,6 @@ class AuditEventAdmin(FileAdmin):
         "label": "label",
     }
     section, place = "Evidence", 2
-    label, one = "Decisions", "decision"
     list_display = (
         columns.exact("occurred_at", "when (UTC)"),
         columns.mono("event_type", "event"),

@@ -65,7 +65,6 @@ class AuditChainAdmin(EvidenceAdmin):
     """How far the ledger of each zone is sealed, and whether it holds."""
 
     section, place = "Evidence", 4
-    label, one = "Ledgers", "ledger"
     entity_type = "ledgers"
     ordering = ("-sealed_at",)
     gestures = (Verify(),)

@@ -82,7 +82,6 @@ class OutboxEventAdmin(EvidenceAdmin):
     """News on its way to its stream."""
 
     section, place = "Evidence", 3
-    label, one = "Events", "event"
     entity_type = "outbox-events"
     gestures = (Requeue(),)
     list_display = (

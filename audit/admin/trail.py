@@ -160,7 +160,7 @@ class AdminAuditEventAdmin(FileAdmin):
         "actor": "actor_id",
     }
     section, place = "Evidence", 1
-    label, one = "Audit trail", "audit entry"
+    label = "Audit trail"
     list_display = (
         columns.exact("occurred_at", "when (UTC)"),
         "what",

@@ -140,6 +140,21 @@ def test_a_lock_keeps_others_of_its_name_out_until_the_end(zone: Zone) -> None:
     assert order == ["first", "second"]
 
 
+def test_locks_of_different_kinds_never_meet(zone: Zone) -> None:
+    """W32: all locks shared one key space, so that those of unrelated things waited for
+    each other or deadlocked."""
+
+    @transaction.atomic
+    def lock_the_others() -> None:
+        for kind in locks.LockClass:
+            if kind is not locks.LockClass.RECEIPT:
+                locks.lock(kind, zone.id)
+
+    with Threads(1) as threads, transaction.atomic():
+        locks.lock(locks.LockClass.RECEIPT, zone.id)
+        threads.start(lock_the_others).result()
+
+
 def test_a_held_lock_is_one_s_own_or_none(zone: Zone) -> None:
     def try_them(*names: str) -> list[str]:
         with locks.held(locks.LockClass.JOB, *names) as obtained:

@@ -10,10 +10,12 @@ from typing import Any
 
 import httpx
 import pytest
+from django.db import transaction
 
 from agents.models import AgentSession
 from agents.services import expire_due_agents
-from caracal_site.testing.races import Threads, held
+from caracal_site import locks
+from caracal_site.testing.races import Threads, held, wait_for
 from caracal_site.testing.world import World, refusal
 from delegations.models import DelegationEdge
 from delegations.services import expire_due_edges
@@ -64,6 +66,22 @@ def test_two_edges_do_not_close_a_circle_of_four(world: World) -> None:
         assert refusal(refused[0]) == (409, "delegation_cycle_denied")
         assert world.edge(first).status == world.edge(second).status == "active"
         world.assert_sound()
+
+
+def test_only_an_edge_that_could_close_a_circle_waits_for_the_graph(
+    world: World,
+) -> None:
+    """W41: one lock per zone was held over every delegation."""
+    top, middle, leaf, other, onward = (world.spawn() for _ in range(5))
+    world.delegate(top, middle, **HOPS)
+    world.delegate(other, onward, **BELOW)
+    with transaction.atomic():
+        locks.lock(locks.LockClass.DELEGATION_GRAPH, world.zone.id)
+        world.delegate(middle, leaf, **BELOW)
+        waiting = world.start_delegation(middle, other, **BELOW)
+        wait_for(1)
+    assert waiting.result().status_code == 201
+    world.assert_sound()
 
 
 def test_no_edge_is_made_below_one_being_revoked(world: World) -> None:

@@ -13,6 +13,7 @@ from caracal_site.testing.evidence import Events
 from caracal_site.testing.world import ADMIN, World, refusal
 from delegations.models import DelegationEdge
 from delegations.services import expire_due_edges
+from tokens.models import Session
 
 LIFECYCLE = "caracal.agents.lifecycle"
 INVALIDATE = "caracal.delegations.invalidate"
@@ -149,6 +150,21 @@ def test_a_diamond_stands_on_its_other_side(world: World) -> None:
     assert world.edge(onward).status == "active"
     assert world.revoke(by_y).json()["terminated_agents"] == 2
     assert world.edge(onward).status == "revoked"
+
+
+def test_revoking_an_edge_leaves_its_issuer_in_force(world: World) -> None:
+    """W5: parent and child share their application's session, and revoking the child's
+    edge revoked it: every later call of the application was refused."""
+    parent = world.spawn()
+    child = world.spawn(parent)
+    assert parent["subject_session_id"] == child["subject_session_id"]
+    token = world.token()
+    edge = world.delegate(parent, child, token=token)
+    assert world.revoke(edge, token=token).status_code == 200
+    session = Session.objects.get(id=parent["subject_session_id"])
+    assert session.status == "active"
+    assert world.try_spawn(parent, token=token).status_code == 201
+    assert world.agent(parent).status == "active"
 
 
 def test_a_side_that_has_expired_holds_nothing_up(world: World) -> None:

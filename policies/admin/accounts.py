@@ -146,7 +146,6 @@ class ProviderGrantAdmin(ScopedAdmin):
     form = ConnectForm
     reveals = True
     section, place = "Authority", 8
-    label, one = "Connected accounts", "connected account"
     entity_type = "provider-grants"
     secret_fields = ("sealed_tokens",)
     gestures = (Reconnect(), Disconnect())

@@ -204,6 +204,7 @@ class OAuthState(models.Model):
 
     class Meta:
         db_table = "provider_oauth_states"
+        verbose_name = "OAuth state"
         constraints = [
             models.UniqueConstraint(
                 fields=["digest"], name="provider_oauth_states_digest_key"

@@ -114,7 +114,7 @@ class StepUpChallengeAdmin(EvidenceAdmin):
     """Who asks, for what, on whose authority, and until when it can be answered."""
 
     section, place = "Authority", 0
-    label, one = "Approvals", "request for approval"
+    label = "Approvals"
     entity_type = "step-up-challenges"
     secret_fields = ("binding_hash",)
     gestures = (Approve(), Reject())

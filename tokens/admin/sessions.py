@@ -22,7 +22,6 @@ class SessionAdmin(EvidenceAdmin):
     """What tokens stand for. Tokens themselves are not kept anywhere."""
 
     section, place = "Authority", 3
-    label, one = "Authority sessions", "authority session"
     entity_type = "sessions"
     list_select_related = ("zone", "client")
     list_display = (
