@@ -4,7 +4,8 @@ WITH published AS (
     UPDATE event_outbox
     SET published_at = now(), zone_seq = done.number, last_error = NULL
     FROM unnest(%(ids)s::text[], %(numbers)s::bigint[]) AS done (id, number)
-    WHERE event_outbox.id = done.id
+    -- Twice, so that they are found by one walk of the index.
+    WHERE event_outbox.id = done.id AND event_outbox.id = ANY (%(ids)s::text[])
 ),
 settled AS (
     UPDATE event_heads
