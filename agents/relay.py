@@ -52,7 +52,7 @@ def relay(client: redis.Redis, *, seconds: float = RUN_SECONDS) -> Outcome:
             error = f"{type(outage).__name__}: {outage}"
     forged = counts["invalid_signatures"]
     if forged:
-        found = f"{forged} entries of {LIFECYCLE} are not signed by this platform"
+        found = f"entries of {LIFECYCLE} not signed by this platform: {forged}"
         error = "; ".join(filter(None, (found, error)))
     return Outcome(counts.total(), error=error, counts=dict(counts))
 

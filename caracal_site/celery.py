@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from celery import Celery
+from celery.signals import setup_logging
 from django.conf import settings
+
+from caracal_site import logs
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "caracal_site.settings")
 
 app = Celery("caracal")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@setup_logging.connect
+def _log_as_everywhere(**_: Any) -> None:
+    """Keeps Celery from its own format, which drops what a line is about."""
+    logs.configure()
 
 
 def _seconds(milliseconds: int) -> float:

@@ -95,7 +95,7 @@ def test_an_entry_of_another_origin_is_counted_told_and_left_behind(
     with caplog.at_level(logging.ERROR, logger="agents.relay"):
         outcome = relay.relay(client)
     assert outcome.counts == {**NOTHING, "observed": 1, "invalid_signatures": 1}
-    assert outcome.error == f"1 entries of {LIFECYCLE} are not signed by this platform"
+    assert outcome.error == f"entries of {LIFECYCLE} not signed by this platform: 1"
     (told,) = caplog.records
     assert vars(told)["entries"] == [forged]
     assert genuine not in str(vars(told))

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+import orjson
 import pytest
 import redis
 from celery import current_app
@@ -359,3 +360,26 @@ def test_metrics_tell_of_every_job_of_the_timetable(
     set_back(timetable_of, 301)
     assert scraped("caracal_job_lag_seconds") > 240
     assert scraped("caracal_job_stuck") == 1
+
+
+AS_A_WORKER = """
+import logging
+from caracal_site.celery import app
+app.log.setup_logging_subsystem(loglevel="WARNING")
+logging.getLogger("caracal_site.jobs").warning("job failed", extra={"job": "relay"})
+"""
+
+
+def test_the_workers_log_as_every_other_process() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", AS_A_WORKER],
+        env=os.environ | {"CARACAL_PROCESS": "worker"},
+        cwd=settings.BASE_DIR,
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    (line,) = done.stderr.splitlines()
+    told = orjson.loads(line)
+    assert (told["event"], told["job"]) == ("job failed", "relay")
+    assert (told["level"], told["process"]) == ("warning", "worker")
