@@ -18,10 +18,12 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
 
-@setup_logging.connect
 def _log_as_everywhere(**_: Any) -> None:
     """Keeps Celery from its own format, which drops what a line is about."""
     logs.configure()
+
+
+setup_logging.connect(_log_as_everywhere)
 
 
 def _seconds(milliseconds: int) -> float:

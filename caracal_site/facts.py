@@ -97,7 +97,7 @@ def _read() -> Facts:
         {status: count for status, count in outbox.items() if count},
         {status: _scaled(count, percent) for status, count in sorted(sampled)},
         {
-            name: JobFacts(*numbers, orjson.loads(counts))
+            name: JobFacts(*(*numbers, orjson.loads(counts)))
             for name, *numbers, counts in jobs
         },
     )
