@@ -39,7 +39,7 @@ ZONES_AT_A_TIME = 16
 ZONES_A_PASS = 1_000
 PROBE_KEY = "caracal:outbox:probe"
 # Adds one zone's entries in order and stops at the first that fails: an entry is never
-# added before its predecessor. ARGV: the length to trim to, then for every entry the
+# added before its predecessor. ARGV: the greatest length, then for every entry the
 # index of its stream in KEYS, the count of its arguments, and these. Returns how many
 # were added and the error that stopped it.
 ADD_IN_ORDER = """
@@ -238,7 +238,7 @@ def _mark(arrived: list[Entry]) -> None:
 def _arguments(keys: list[str], entries: Iterable[Entry]) -> list[str | int]:
     places = {key: place for place, key in enumerate(keys, start=1)}
     key = bytes.fromhex(settings.STREAMS_HMAC_KEY)
-    arguments: list[str | int] = [settings.STREAMS_MAXLEN]
+    arguments: list[str | int] = [settings.STREAMS_HARD_MAXLEN]
     for entry in entries:
         fields = streams.numbered(entry.fields, entry.zone_seq)
         if key:

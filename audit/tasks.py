@@ -8,7 +8,7 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from audit import publisher, seals
+from audit import publisher, seals, trimming
 from audit.ledger import checking, ingesting, retiring, sealing
 from caracal_site.ids import first_id_at
 from caracal_site.jobs import Outcome, in_batches, job
@@ -20,6 +20,13 @@ from caracal_site.stores import redis_client
 def publish_outbox() -> Outcome:
     """Publishes the news that is due."""
     return publisher.publish_while_busy(redis_client())
+
+
+@shared_task
+@job("trim-streams")
+def trim_streams() -> Outcome:
+    """Drops news that every consumer group has read."""
+    return trimming.trim(redis_client())
 
 
 @shared_task

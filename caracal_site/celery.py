@@ -35,6 +35,7 @@ app.conf.beat_schedule = {
         "task": "audit.tasks.publish_outbox",
         "schedule": _seconds(settings.OUTBOX_SWEEP_INTERVAL_MS),
     },
+    "trim-streams": {"task": "audit.tasks.trim_streams", "schedule": 10.0},
     "seal-audit": {
         "task": "audit.tasks.seal_audit",
         "schedule": _seconds(settings.AUDIT_SEAL_INTERVAL_MS),

@@ -391,6 +391,10 @@ EVENT_WAIT_MAX_SECONDS = env.int("EVENT_WAIT_MAX_SECONDS", default=25)
 EVENT_HEARTBEAT_SECONDS = env.int("EVENT_HEARTBEAT_SECONDS", default=15)
 OUTBOX_MAX_ATTEMPTS = env.int("OUTBOX_MAX_ATTEMPTS", default=10)
 STREAMS_MAXLEN = env.int("STREAMS_MAXLEN", default=100_000)
+# What consumer groups have not read is kept up to here, and no further.
+STREAMS_HARD_MAXLEN = max(
+    STREAMS_MAXLEN, env.int("STREAMS_HARD_MAXLEN", default=5 * STREAMS_MAXLEN)
+)
 # The relay of lifecycle events; no interval switches it off.
 RELAY_INTERVAL_MS = env.int("RELAY_INTERVAL_MS", default=1_000)
 RELAY_CLAIM_IDLE_SEC = env.int("RELAY_CLAIM_IDLE_SEC", default=60)

@@ -20,6 +20,7 @@ import redis
 from django.conf import settings
 from django.db import DataError, transaction
 
+from audit import trimming
 from audit.consuming import Group
 from audit.ledger import wire
 from audit.models import AuditQuarantine
@@ -80,7 +81,7 @@ def ingest(client: redis.Redis, *, seconds: float = RUN_SECONDS) -> Outcome:
             quarantined += _take(client, messages)
             handled += len(messages)
         if handled:
-            _trim(client)
+            trimming.trim_behind(client, STREAM, trimming.readers(client, STREAM))
     error = f"{quarantined} decisions went to the quarantine" if quarantined else ""
     return Outcome(handled, error=error)
 
@@ -197,21 +198,3 @@ def _dead_letter(one: Refused) -> dict[Any, Any]:
         "src_id": one.message.source_id,
         "received_at": str(int(time.time() * 1000)),
     }
-
-
-def _trim(client: redis.Redis) -> None:
-    """Drops what every consumer group has read and acknowledged, and nothing else."""
-    groups: Any = client.xinfo_groups(STREAM)
-    behind = []
-    for group in groups:
-        waiting: Any = client.xpending(STREAM, group["name"])
-        first = waiting["min"] if waiting["pending"] else None
-        behind.append(_place(first or group["last-delivered-id"]))
-    if behind:
-        milliseconds, nth = min(behind)
-        client.xtrim(STREAM, minid=f"{milliseconds}-{nth}", approximate=True)
-
-
-def _place(stream_id: bytes) -> tuple[int, int]:
-    milliseconds, _, nth = stream_id.decode().partition("-")
-    return int(milliseconds), int(nth)

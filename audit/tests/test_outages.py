@@ -142,7 +142,7 @@ def test_a_publisher_that_is_killed_again_and_again_loses_nothing(valkey: Any) -
 def test_what_is_written_while_redis_is_away_goes_out_in_order(
     valkey: PrivateValkey, settings: Any
 ) -> None:
-    settings.STREAMS_MAXLEN = 10**7
+    settings.STREAMS_HARD_MAXLEN = 10**7
     zones = [new_id() for _ in range(5)]
     valkey.stop()
     acknowledged: set[str] = set()
@@ -275,7 +275,7 @@ def test_a_gap_that_trimming_leaves_is_seen_and_refilled(
     consumer: Consumer, settings: Any
 ) -> None:
     """W-20, W-23: a consumer that was away while its stream grew too long."""
-    settings.STREAMS_MAXLEN = 100
+    settings.STREAMS_HARD_MAXLEN = 100
     news(consumer, 40)
     consumer.read()
     news(consumer, EVENTS)

@@ -183,7 +183,7 @@ def test_without_a_key_entries_are_unsigned(
 def test_a_stream_is_trimmed_to_about_its_greatest_length(
     zone: Zone, client: redis.Redis, stream: str, settings: Any
 ) -> None:
-    settings.STREAMS_MAXLEN = 100
+    settings.STREAMS_HARD_MAXLEN = 100
     queue(zone.id, stream, *[{"n": n} for n in range(400)])
     publisher.publish(client)
     assert 100 <= client.xlen(stream) < 300
