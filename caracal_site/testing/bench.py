@@ -25,6 +25,7 @@ from django.db import connection, transaction  # noqa: E402
 from agents.services import capacity  # noqa: E402
 from audit.models import AdminAuditEvent, AuditEvent, OutboxEvent  # noqa: E402
 from caracal_site.ids import new_id  # noqa: E402
+from caracal_site.testing import bench_tokens  # noqa: E402, F401 - adds scenarios
 from caracal_site.testing.conformance import (  # noqa: E402
     DAY_SECONDS,
     add_session,
@@ -104,12 +105,14 @@ class Target(load.Target):  # type: ignore[misc]
         zone = load.must(self.api("POST", "/v1/zones", made), 201)["id"]
         made["registration_method"] = "managed"
         path = f"/v1/zones/{zone}/applications"
-        application = load.must(self.api("POST", path, made), 201)["id"]
+        registered = load.must(self.api("POST", path, made), 201)
+        application = registered["id"]
         session = add_session(zone, application)
         scopes = [settings.AGENT_COORDINATOR_SCOPE]
         claims = session_claims(zone, application, session, scopes)
         claims["exp"] = claims["iat"] + DAY_SECONDS
         fresh = load.Zone(zone, application, session, sign_as_zone(zone, claims))
+        fresh.secret = registered["client_secret"]
         if self.crowd:
             self.make_labelled_agents(fresh, self.crowd, 0)
         return fresh

@@ -2,8 +2,8 @@
 
 Contract: tokens.md 9.
 
-A binding is read under share locks in the transaction that issues, so that it cannot
-end before the token that carries it is on record.
+A binding is looked up unlocked. The statement that writes the token's session locks it
+and looks again, so that it cannot end before the token that carries it is on record.
 """
 
 from __future__ import annotations
@@ -132,14 +132,8 @@ class Binding:
         return metadata
 
 
-def find(
-    request: TokenRequest, application: Application, copied: Sequence[str] = ()
-) -> Binding | Refusal | None:
-    """What the request wants to be bound to, None when to nothing. ``copied`` are the
-    scopes it gets when it asks for none."""
-    if request.agent_session_id is None:
-        wants_edge = request.delegation_edge_id is not None
-        return Refusal("delegation_edge_not_usable") if wants_edge else None
+def look_up(request: TokenRequest, application: Application) -> tuple[Any, Any]:
+    """What ``find`` needs to be told, for a request whose agent was learnt late."""
     agent, edge = statements.fetch_one(
         "tokens/binding",
         {
@@ -149,6 +143,20 @@ def find(
             "delegation_edge_id": request.delegation_edge_id,
         },
     )
+    return agent, edge
+
+
+def find(
+    request: TokenRequest,
+    agent: str | None,
+    edge: str | None,
+    copied: Sequence[str] = (),
+) -> Binding | Refusal | None:
+    """What the request wants to be bound to, None when to nothing. ``copied`` are the
+    scopes it gets when it asks for none."""
+    if request.agent_session_id is None:
+        wants_edge = request.delegation_edge_id is not None
+        return Refusal("delegation_edge_not_usable") if wants_edge else None
     if agent is None:
         return Refusal("agent_session_not_usable")
     if request.delegation_edge_id is None:

@@ -31,6 +31,9 @@ SPENT = {
     ChallengeState.REJECTED: "approval_rejected",
 }
 
+# A refusal yet to be made: ``ask`` makes it, in the transaction that records it.
+WANTED = Refusal("interaction_required")
+
 
 def presented(
     request: TokenRequest, application: Application

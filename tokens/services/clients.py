@@ -8,8 +8,9 @@ each source of failures once a minute (D23).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import NoReturn, Protocol
+from typing import Any, NoReturn, Protocol
 
 import orjson
 from django.conf import settings
@@ -42,6 +43,9 @@ failures = Counter(
 )
 
 
+Known = tuple[Application, datetime]
+
+
 class Credentials(Protocol):
     """What a request says about who sends it."""
 
@@ -65,9 +69,20 @@ def authenticate(request: Credentials, *, needs_zone: bool = True) -> Applicatio
     Raises ClientNotAuthenticated, ZoneInvalid when it is of another zone than the
     request names, or TooManyExchanges instead of either.
     """
+    rows = statements.fetch_all("tokens/client", {"application_id": named(request)})
+    found = known(rows[0]) if rows else None
+    return proven(request, found, needs_zone=needs_zone)
+
+
+def proven(
+    request: Credentials, found: Known | None, *, needs_zone: bool = True
+) -> Application:
+    """``authenticate`` for a request whose client was looked up, and whose gateway's
+    signature was checked, where it has one."""
     if request.gateway is not None:
-        return _of_gateway(request, request.gateway)
-    found = _live_application(request.application_id)
+        if found is None or found[0].zone_id != request.zone_id:
+            refuse(request, "client_authentication_failed", ClientNotAuthenticated())
+        return found[0]
     if found is None:
         # The same work as for a known application, so that time tells nothing.
         guess = f"{request.application_id}:{request.client_secret}"
@@ -84,14 +99,22 @@ def authenticate(request: Credentials, *, needs_zone: bool = True) -> Applicatio
     return application
 
 
-def _of_gateway(request: Credentials, signature: GatewaySignature) -> Application:
-    """The application a gateway acts for: its subject token will have to prove that."""
-    if not gateway.holds(signature):
+def check_gateway(request: Credentials) -> None:
+    """Refuses a request that a gateway did not sign as it says. Then the subject token
+    will have to prove the application that the gateway acts for."""
+    if request.gateway is not None and not gateway.holds(request.gateway):
         refuse(request, "gateway_signature", ClientNotAuthenticated())
-    found = _live_application(request.application_id)
-    if found is None or found[0].zone_id != request.zone_id:
-        refuse(request, "client_authentication_failed", ClientNotAuthenticated())
-    return found[0]
+
+
+def named(request: Credentials) -> str:
+    """The client id of the request, when it may be one."""
+    return request.application_id if is_id(request.application_id) else ""
+
+
+def known(row: Sequence[Any]) -> Known:
+    """The client that ``known_client.sql`` tells, and the time."""
+    *values, now = row
+    return Application(**dict(zip(COLUMNS, values, strict=True))), now
 
 
 def proof(request: Credentials) -> bytes | None:
@@ -107,25 +130,15 @@ def refuse(request: Credentials, reason: str, error: CaracalError) -> NoReturn:
     failures.labels(reason).inc()
     source = context.current().source or "unknown"
     limit = settings.TOKEN_AUTH_FAIL_LIMIT_PER_MIN
-    named = request.application_id if is_id(request.application_id) else "unknown"
+    client = named(request) or "unknown"
     try:
         rates.check("token_auth_fail_address", source, limit)
-        rates.check("token_auth_fail_application", named, limit)
+        rates.check("token_auth_fail_application", client, limit)
     except RateLimited as limited:
         raise TooManyExchanges(headers=limited.headers) from None
     if is_id(request.zone_id):
-        _record(request.zone_id, named, source, reason)
+        _record(request.zone_id, client, source, reason)
     raise error
-
-
-def _live_application(application_id: str) -> tuple[Application, datetime] | None:
-    """The application, when it is in force, and the time by the database."""
-    named = application_id if is_id(application_id) else ""
-    rows = statements.fetch_all("tokens/client", {"application_id": named})
-    if not rows:
-        return None
-    *values, now = rows[0]
-    return Application(**dict(zip(COLUMNS, values, strict=True))), now
 
 
 def _record(zone_id: str, application_id: str, source: str, reason: str) -> None:

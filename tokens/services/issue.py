@@ -25,7 +25,7 @@ from tokens.errors import (
 from tokens.forms import TokenRequest
 from tokens.models import SessionType
 from tokens.services import binding, challenges, clients, subjects
-from tokens.services.judging import WITHOUT_CREDENTIAL, Case, Facts, facts_of, judged
+from tokens.services.judging import WITHOUT_CREDENTIAL, Case, Facts, judged, look_up
 from tokens.services.ledger import Ledger, Verdict
 from tokens.services.outcomes import Refusal, TokenAnswer
 from tokens.services.subjects import Subject
@@ -46,7 +46,19 @@ def issue_session_token(request: TokenRequest) -> TokenAnswer:
     ExchangeDenied, PolicyEvaluationFailed, ChallengeInvalid, InteractionRequired,
     TooManyChallenges, TooManyExchanges or InvalidTokenRequest.
     """
-    application = clients.authenticate(request)
+    clients.check_gateway(request)
+    outcome = database.retried(lambda: _answered(request))
+    if isinstance(outcome, Refusal):
+        exchanges.labels("denied").inc()
+        raise outcome.error
+    exchanges.labels("issued").inc()
+    return outcome
+
+
+def _answered(request: TokenRequest) -> TokenAnswer | Refusal:
+    """Raises database.Changed when what it was decided by changed meanwhile."""
+    known, facts = look_up(request)
+    application = clients.proven(request, known)
     try:
         subject = f"{application.zone_id}:{application.id}"
         rates.check("token", subject, settings.TOKEN_RATE_LIMIT_PER_MIN)
@@ -55,42 +67,52 @@ def issue_session_token(request: TokenRequest) -> TokenAnswer:
         raise TooManyExchanges(headers=limited.headers) from None
     if not request.resources:
         raise InvalidTokenRequest("At least one resource is needed.")
-    outcome = database.retried(lambda: _exchange(request, application))
-    if outcome is None:
-        clients.refuse(request, "application_not_in_force", ClientNotAuthenticated())
-    if isinstance(outcome, Refusal):
-        exchanges.labels("denied").inc()
-        raise outcome.error
-    exchanges.labels("issued").inc()
-    return outcome
-
-
-@transaction.atomic
-def _exchange(
-    request: TokenRequest, application: Application
-) -> TokenAnswer | Refusal | None:
-    """None when the application went out of force since it was authenticated.
-
-    Raises database.Changed when policies came in force while it was judged.
-    """
-    facts = facts_of(request, application)
     if facts is None or facts.seconds_left < 1:
-        return None
+        clients.refuse(request, "application_not_in_force", ClientNotAuthenticated())
+    if request.challenge_id is None and request.gateway is None:
+        return _exchange(request, application, facts)
+    with transaction.atomic():
+        # What is used up, or passed on, stays as it is until the token is on record.
+        _hold(request, application, facts)
+        return _exchange(request, application, facts)
+
+
+def _exchange(
+    request: TokenRequest, application: Application, facts: Facts
+) -> TokenAnswer | Refusal:
     ledger = Ledger(request, application)
     grounds = _grounds(request, application, facts)
     if isinstance(grounds, Refusal):
-        return _refuse(grounds, ledger, _decided_by(application, facts))
+        return _refuse(request, application, facts, ledger, grounds)
     ledger.bind(grounds.bound)
     verdicts, refusal = judged(grounds)
     if refusal is None:
         return _issue(grounds, verdicts, ledger)
-    ledger.add_verdicts(verdicts, withheld=refusal)
-    return _refuse(refusal, ledger, _decided_by(application, facts))
+    with transaction.atomic():
+        if refusal is challenges.WANTED:
+            _hold(request, application, facts)
+            refusal = challenges.ask(grounds.request, application)
+        ledger.add_verdicts(verdicts, withheld=refusal)
+        return _refuse(request, application, facts, ledger, refusal)
 
 
-def _refuse(refusal: Refusal, ledger: Ledger, decided_by: Mapping[str, Any]) -> Refusal:
+def _hold(request: TokenRequest, application: Application, facts: Facts) -> None:
+    """Raises database.Changed."""
+    decided_by = _decided_by(request, application, facts)
+    if not statements.execute("tokens/hold_exchange", decided_by):
+        raise database.Changed
+
+
+def _refuse(
+    request: TokenRequest,
+    application: Application,
+    facts: Facts,
+    ledger: Ledger,
+    refusal: Refusal,
+) -> Refusal:
     """The refusal, on record. Raises database.Changed."""
     ledger.add_refusal(refusal)
+    decided_by = _decided_by(request, application, facts)
     parameters = {"ledger": ledger.as_parameter(), **decided_by}
     if not statements.execute("tokens/refuse_exchange", parameters):
         raise database.Changed
@@ -118,16 +140,23 @@ def _grounds(
         return approval
     if subject is None and request.session_id and facts.session_ends_at is None:
         return Refusal("session_not_usable")
-    bound = binding.find(request, application, subject.scopes if subject else ())
+    agent, edge = facts.agent, facts.edge
+    if subject is not None and request.agent_session_id is not None:
+        agent, edge = binding.look_up(request, application)
+    bound = binding.find(request, agent, edge, subject.scopes if subject else ())
     if isinstance(bound, Refusal):
         return bound
     return Case(request, application, facts, bound, approval, subject)
 
 
-def _decided_by(application: Application, facts: Facts) -> dict[str, Any]:
+def _decided_by(
+    request: TokenRequest, application: Application, facts: Facts
+) -> dict[str, Any]:
     """What a statement checks to be still in force, before it lets a decision stand."""
     return {
         "zone_id": application.zone_id,
+        "client_id": application.id,
+        "proof": clients.proof(request),
         "policy_revision": facts.policy_revision,
     }
 
@@ -171,10 +200,10 @@ def _issue(case: Case, verdicts: Sequence[Verdict], ledger: Ledger) -> TokenAnsw
         "delegation_edge_id": None,
         **claims,
         **_descent(case.subject),
-        **_decided_by(application, facts),
+        **_decided_by(request, application, facts),
         "ledger": ledger.as_parameter(),
     }
-    if not statements.execute("tokens/issue", parameters):
+    if not statements.execute(_statement(case), parameters):
         raise database.Changed
     return TokenAnswer(
         access_token=token,
@@ -183,6 +212,13 @@ def _issue(case: Case, verdicts: Sequence[Verdict], ledger: Ledger) -> TokenAnsw
         target_resources=granted,
         upstreams=_upstreams(case, granted) if case.subject else None,
     )
+
+
+def _statement(case: Case) -> str:
+    if case.bound is None:
+        return "tokens/issue"
+    to_edge = case.bound.edge is not None
+    return "tokens/issue_for_edge" if to_edge else "tokens/issue_for_agent"
 
 
 def _lifetime(case: Case) -> int:

@@ -11,6 +11,7 @@ import orjson
 from django.conf import settings
 
 from caracal_site import context, statements
+from caracal_site.ids import is_id
 from policies import active
 from policies.decision import (
     COMPLETE,
@@ -38,11 +39,16 @@ WITHOUT_CREDENTIAL = {
     ProviderKind.CARACAL_MANDATE: "caracal_jwt",
 }
 NOT_PERMITTED = "operation_not_permitted"
+# How many columns tell of the client, and the time.
+KNOWN = len(clients.COLUMNS) + 1
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the database knows about a request, as of ``now`` (epoch seconds)."""
+    """What the database knows about a request, as of ``now`` (epoch seconds).
+
+    ``agent`` and ``edge`` are what ``lineage.sql`` tells of what the request names.
+    """
 
     now: int
     application_expires_at: int | None
@@ -52,6 +58,9 @@ class Facts:
     resources: Mapping[str, Mapping[str, Any]]
     policy_revision: int
     policies: Mapping[str, str] | None
+    shadow: Mapping[str, str] | None
+    agent: str | None = None
+    edge: str | None = None
 
     @property
     def seconds_left(self) -> int:
@@ -73,40 +82,80 @@ class Case:
     subject: Subject | None
 
 
-def facts_of(request: TokenRequest, application: Application) -> Facts | None:
-    """None when the application is not in force, or its secret no longer good."""
+def look_up(request: TokenRequest) -> tuple[clients.Known | None, Facts | None]:
+    """Who asks, when it is in force, and what is known about the request when it is
+    proven as well, by one statement."""
+    names_agent = request.agent_session_id is not None
     rows = statements.fetch_all(
-        "tokens/exchange_facts",
+        "tokens/exchange_facts_bound" if names_agent else "tokens/exchange_facts",
         {
-            "application_id": application.id,
-            "zone_id": application.zone_id,
+            "application_id": clients.named(request),
+            "zone_id": request.zone_id if is_id(request.zone_id) else "",
             "proof": clients.proof(request),
             "session_id": request.session_id,
             "resources": list(request.resources),
+            "agent_session_id": request.agent_session_id,
+            "delegation_edge_id": request.delegation_edge_id,
         },
     )
     if not rows:
-        return None
-    now, ends_at, key_id, sealed, session_ends_at, resources, revision, policies = rows[
-        0
-    ]
+        return None, None
+    known = clients.known(rows[0][:KNOWN])
+    facts = rows[0][KNOWN:]
+    return known, None if facts[0] is None else _facts(known[0].zone_id, *facts)
+
+
+def _facts(  # noqa: PLR0913 - the columns of facts.sql, then those of lineage.sql
+    zone_id: str,
+    now: float,
+    expires_at: float | None,
+    key_id: str | None,
+    sealed: bytes,
+    session_ends_at: float | None,
+    resources: str | None,
+    revision: int,
+    policy_set_id: str | None,
+    active: str | None,
+    active_manifest: str | None,
+    shadow: str | None,
+    shadow_manifest: str | None,
+    agent: str | None = None,
+    edge: str | None = None,
+) -> Facts:
     if key_id is None:
-        raise LookupError(f"zone {application.zone_id} has no key that signs")
+        raise LookupError(f"zone {zone_id} has no key that signs")
+    found = orjson.loads(resources) if resources else ()
     return Facts(
         floor(now),
-        None if ends_at is None else floor(ends_at),
-        str(key_id),
+        None if expires_at is None else floor(expires_at),
+        key_id,
         bytes(sealed),
         None if session_ends_at is None else floor(session_ends_at),
-        orjson.loads(str(resources)),
-        int(revision),
-        orjson.loads(str(policies)) if policies is not None else None,
+        {resource["identifier"]: resource for resource in found},
+        revision,
+        _version(policy_set_id, active, active_manifest),
+        _version(policy_set_id, shadow, shadow_manifest),
+        agent,
+        edge,
     )
+
+
+def _version(
+    policy_set_id: str | None, version_id: str | None, manifest_sha256: str | None
+) -> Mapping[str, str] | None:
+    if policy_set_id is None or version_id is None or manifest_sha256 is None:
+        return None
+    return {
+        "policy_set_id": policy_set_id,
+        "version_id": version_id,
+        "manifest_sha256": manifest_sha256,
+    }
 
 
 def judged(case: Case) -> tuple[list[Verdict], Refusal | None]:
     """What is found about each resource, by the policies in force, and why nothing can
-    be issued for any of them, if so."""
+    be issued for any of them, if so: ``challenges.WANTED`` when a person has to be
+    asked first."""
     failed = Refusal("policy_eval_failed", PolicyEvaluationFailed())
     try:
         asked = case.facts.policies
@@ -121,7 +170,7 @@ def judged(case: Case) -> tuple[list[Verdict], Refusal | None]:
     if is_unknown or any(verdict.is_incomplete for verdict in verdicts):
         return verdicts, failed
     if wanted and case.approval is None:
-        return verdicts, challenges.ask(case.request, case.application)
+        return verdicts, challenges.WANTED
     if not any(verdict.is_granted for verdict in verdicts):
         return verdicts, Refusal("nothing_granted")
     return verdicts, None

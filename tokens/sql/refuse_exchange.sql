@@ -1,5 +1,7 @@
+-- The ledger's rows about a refusal; none when what was decided by stands no more.
 WITH
+-- include: tokens/held
+,
+allowed AS MATERIALIZED (SELECT FROM standing),
 -- include: tokens/ledger
-SELECT 1
-WHERE
--- include: tokens/policies_stand
+SELECT 1 FROM allowed
