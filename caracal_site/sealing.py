@@ -121,7 +121,7 @@ def digest(purpose: str, credential: str) -> bytes:
     apart. Credentials are random, so no slow hash is needed.
     """
     key = bytes.fromhex(settings.CREDENTIAL_HMAC_KEY)
-    return hmac.new(key, f"{purpose}\0{credential}".encode(), hashlib.sha256).digest()
+    return hmac.digest(key, f"{purpose}\0{credential}".encode(), "sha256")
 
 
 def same(left: bytes | str, right: bytes | str) -> bool:

@@ -17,7 +17,7 @@ from typing import Any
 
 import psycopg
 from django.conf import settings
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connections
 
 INCLUDE = re.compile(r"^[ \t]*-- include: (\S+)$", re.MULTILINE)
 PLACEHOLDER = re.compile(r"%(?:\((\w+)\)s|%)")
@@ -71,15 +71,17 @@ def execute(name: str, parameters: Mapping[str, object]) -> int:
 def _prepared(
     text: str, parameters: Mapping[str, object], *, binary: bool = False
 ) -> Any:
-    connection.ensure_connection()
-    if connection.queries_logged:
-        connection.queries_log.append({"sql": text, "time": "0"})
-    connection.validate_no_broken_transaction()
-    with connection.wrap_database_errors:
+    # Once: each use of Django's ``connection`` looks up whose it is.
+    mine = connections[DEFAULT_DB_ALIAS]
+    mine.ensure_connection()
+    if mine.queries_logged:
+        mine.queries_log.append({"sql": text, "time": "0"})
+    mine.validate_no_broken_transaction()
+    with mine.wrap_database_errors:
         # Not Django's cursor, which writes the parameters into the text; nor the
         # driver's usual one, which takes long texts apart anew each time.
         query, names = numbered(text)
-        cursor = psycopg.RawCursor(connection.connection)
+        cursor = psycopg.RawCursor(mine.connection)
         values = [parameters[name] for name in names]
         cursor.execute(query, values, prepare=True, binary=binary)
     return cursor

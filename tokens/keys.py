@@ -14,12 +14,15 @@ import orjson
 from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
+from joserfc.util import urlsafe_b64encode
 
 from caracal_site import sealing
 
 ALGORITHM = "ES256"
 CURVE = "P-256"
 UNSEALED_KEYS = 1024
+# The library's own serializer examines key and header anew for each token.
+_es256 = jws.JWSRegistry(algorithms=[ALGORITHM]).get_alg(ALGORITHM)
 
 
 class BadSignature(Exception):
@@ -64,8 +67,14 @@ def public_key(jwk: Mapping[str, str]) -> ECKey:
 
 def sign(claims: Mapping[str, Any], key_id: str, key: ECKey) -> str:
     """The compact JWT of ``claims``."""
+    signed = _header(key_id) + b"." + urlsafe_b64encode(orjson.dumps(claims))
+    return (signed + b"." + urlsafe_b64encode(_es256.sign(signed, key))).decode()
+
+
+@lru_cache(maxsize=UNSEALED_KEYS)
+def _header(key_id: str) -> bytes:
     header = {"alg": ALGORITHM, "typ": "JWT", "kid": key_id}
-    return jws.serialize_compact(header, orjson.dumps(claims), key, [ALGORITHM])
+    return urlsafe_b64encode(orjson.dumps(header))
 
 
 def verify(token: str, key: ECKey) -> None:

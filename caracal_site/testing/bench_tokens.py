@@ -7,6 +7,7 @@ with its secret, agents, and edges between them.
 from __future__ import annotations
 
 import uuid
+from itertools import pairwise
 from typing import Any
 from urllib.parse import urlencode
 
@@ -26,7 +27,9 @@ import rego.v1
 
 app_ids := {{"bench": "{application}"}}
 
-grants := {{"{resource}": {{"application": "bench", "roles": {{"{label}": ["{read}"]}}}}}}
+grants := {{
+  "{resource}": {{"application": "bench", "roles": {{"{label}": ["{read}"]}}}},
+}}
 """
 
 
@@ -44,7 +47,7 @@ def narrowed(target: Any, concurrency: int, seconds: float) -> Any:
     zone, resource, resource_id = _zone(target)
     agents = target.agents(zone, DEPTH + 1, labels=[LABEL])
     edge = None
-    for hop, (source, receiver) in enumerate(zip(agents, agents[1:], strict=False)):
+    for hop, (source, receiver) in enumerate(pairwise(agents)):
         edge = _delegate(target, zone, resource_id, source, receiver, hop, edge)
     bound = {"agent_session_id": agents[-1], "delegation_edge_id": edge}
     asked = _form(zone, resource, scope=READ, **bound)

@@ -6,7 +6,7 @@ recorded as allowed before the token it is about exists.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings

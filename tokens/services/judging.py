@@ -12,13 +12,13 @@ from django.conf import settings
 
 from caracal_site import context, statements
 from caracal_site.ids import is_id
-from policies import active
+from policies import active, inputs
 from policies.decision import (
     COMPLETE,
     ActiveSet,
     DecisionRequest,
     ResourceFacts,
-    decide,
+    decide_input,
 )
 from policies.explaining import why_denied
 from tokens.errors import OperationNotPermitted, PolicyEvaluationFailed
@@ -208,10 +208,11 @@ def _judge(case: Case, policies: ActiveSet | None, identifier: str) -> Verdict:
         method=request.method,
         path=request.path,
     )
-    decision = decide(question, policies)
+    document = inputs.document(question)
+    decision = decide_input(document, policies)
     is_denial = decision.evaluation_status == COMPLETE and not decision.is_allowed
     why = why_denied(question, policies) if is_denial else ""
-    return Verdict(identifier, decision.evaluation_status, decision, question, why)
+    return Verdict(identifier, decision.evaluation_status, decision, document, why)
 
 
 def _unfit_for_gateway(

@@ -10,8 +10,8 @@ import orjson
 
 from caracal_site import context
 from caracal_site.ids import new_id
-from policies import inputs, rules
-from policies.decision import COMPLETE, Decision, DecisionRequest
+from policies import rules
+from policies.decision import COMPLETE, Decision
 from tokens.forms import TokenRequest
 from tokens.services.binding import Binding
 from tokens.services.outcomes import Refusal
@@ -20,13 +20,14 @@ from zones.models import Application
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What was found about one resource; ``status`` is the ledger's word for it and
-    ``why`` what a denial by the policies lacked."""
+    """What was found about one resource; ``status`` is the ledger's word for it,
+    ``question`` the input document that the policies were asked, and ``why`` what a
+    denial of theirs lacked."""
 
     resource: str
     status: str
     decision: Decision | None = None
-    question: DecisionRequest | None = None
+    question: Mapping[str, Any] | None = None
     why: str = ""
 
     @property
@@ -73,7 +74,7 @@ class Ledger:
             if verdict.decision is not None:
                 metadata |= self._requested()
             if verdict.question is not None:
-                metadata[rules.STORED_INPUT] = inputs.document(verdict.question)
+                metadata[rules.STORED_INPUT] = verdict.question
             if verdict.why:
                 metadata["why"] = verdict.why
             status, is_denied = verdict.status, False
