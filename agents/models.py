@@ -37,9 +37,10 @@ class AgentSession(models.Model):
     the first inbound delegation edge and never cleared (D10); ``transition`` grows
     with every change of ``status`` and makes event keys unique. No index knows the
     status, so that to suspend and to resume change rows in place. Numbers here are
-    plain integers: each CHECK is read and compiled anew by every insert. Rows of zones,
-    applications and authority sessions are never deleted, so those references carry
-    no database constraint: checking them would lock the same few rows in every spawn.
+    plain integers: each CHECK is read and compiled anew by every insert. Rows of zones
+    and applications are never deleted, authority sessions not while an agent names
+    them, so those references carry no database constraint: checking them would lock
+    the same few rows in every spawn.
     """
 
     id = PrimaryIdField()

@@ -93,6 +93,7 @@ app.conf.beat_schedule = {
         "task": "tokens.tasks.expire_step_up_challenges",
         "schedule": 60.0,
     },
+    "retire-sessions": {"task": "tokens.tasks.retire_sessions", "schedule": 3_600.0},
     "promote-signing-keys": {
         "task": "tokens.tasks.promote_signing_keys",
         "schedule": 60.0,

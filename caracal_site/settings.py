@@ -410,6 +410,8 @@ AUDIT_LEDGER_BATCH_SIZE = env.int("AUDIT_LEDGER_BATCH_SIZE", default=5_000)
 AUDIT_RETENTION_DAYS = env.int("AUDIT_RETENTION_DAYS", default=365)
 # How long a shorter retention waits before anything is removed by it.
 AUDIT_RETENTION_DELAY_HOURS = env.int("AUDIT_RETENTION_DELAY_HOURS", default=24)
+# Not sooner than the decisions of the zone, which name them.
+SESSION_RETENTION_DAYS = env.int("SESSION_RETENTION_DAYS", default=30)
 WORKER_HEARTBEAT_INTERVAL_MS = env.int("WORKER_HEARTBEAT_INTERVAL_MS", default=5_000)
 WORKER_HEARTBEAT_MAX_AGE_SECONDS = env.int(
     "WORKER_HEARTBEAT_MAX_AGE_SECONDS", default=30

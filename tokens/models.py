@@ -85,7 +85,10 @@ class Session(models.Model):
     """
 
     id = PrimaryIdField()
-    zone = models.ForeignKey("zones.Zone", models.PROTECT, related_name="sessions")
+    # Each insert pays for every index, and the listing's begins with the zone.
+    zone = models.ForeignKey(
+        "zones.Zone", models.PROTECT, related_name="sessions", db_index=False
+    )
     session_type = models.TextField(choices=SessionType.choices)
     subject_id = models.TextField(null=True)
     client = models.ForeignKey(
@@ -95,7 +98,7 @@ class Session(models.Model):
         db_column="client_id",
     )
     parent = models.ForeignKey(
-        "self", models.PROTECT, null=True, related_name="children"
+        "self", models.PROTECT, null=True, related_name="children", db_index=False
     )
     jti = IdField(null=True)
     agent_session_id = IdField(null=True)
@@ -142,6 +145,11 @@ class Session(models.Model):
                 fields=["expires_at"],
                 condition=Q(status="active"),
                 name="sessions_expiring",
+            ),
+            models.Index(
+                fields=["parent"],
+                condition=Q(parent__isnull=False),
+                name="sessions_children",
             ),
         ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from caracal_site.jobs import job
+from caracal_site.jobs import Outcome, job
 from tokens import services
 
 
@@ -35,3 +35,10 @@ def rotate_signing_keys() -> int:
 def expire_step_up_challenges() -> int:
     """Marks requests that nobody answered, or used, in time."""
     return services.expire_challenges()
+
+
+@shared_task
+@job("retire-sessions")
+def retire_sessions() -> Outcome:
+    """Removes sessions and requests for approval past their retention."""
+    return services.retire_sessions()

@@ -21,6 +21,7 @@ from tokens.services.keys import (
     withdraw_retired_keys,
     withdraw_signing_key,
 )
+from tokens.services.retiring import retire_sessions
 from tokens.services.sessions import (
     expire_sessions,
     preview_revocation,
@@ -42,6 +43,7 @@ __all__ = [
     "promote_published_keys",
     "reject_challenge",
     "reseal_signing_keys",
+    "retire_sessions",
     "revoke_session",
     "revoke_sessions",
     "rotate_old_keys",

@@ -105,7 +105,7 @@ def look_up(request: TokenRequest) -> tuple[clients.Known | None, Facts | None]:
     return known, None if facts[0] is None else _facts(known[0].zone_id, *facts)
 
 
-def _facts(  # noqa: PLR0913 - the columns of facts.sql, then those of lineage.sql
+def _facts(
     zone_id: str,
     now: float,
     expires_at: float | None,
