@@ -8,6 +8,7 @@ from typing import Any
 
 SCHEMA_VERSION = "2026-05-20"
 STORED_INPUT = "policy_input"
+SHADOW = "shadow"
 OUTCOMES = {"allow": "was allowed", "deny": "was denied"}
 Row = Mapping[str, Any]
 
@@ -81,7 +82,17 @@ def policy_input(zone_id: str, row: Row) -> dict[str, Any]:
 def in_words(row: Row) -> str:
     """What was asked, what came of it, and why; more of why when it was recorded."""
     more = _text(_metadata(row).get("why"))
-    return f"{' '.join(_words(row))}. {more}".rstrip()
+    said = f"{' '.join(_words(row))}. {more}".rstrip()
+    return f"{said} {_on_trial(_metadata(row))}".rstrip()
+
+
+def _on_trial(metadata: Mapping[str, Any]) -> str:
+    """What the zone's shadow version would have done, when that is something else."""
+    shadow = metadata.get(SHADOW)
+    if not isinstance(shadow, dict) or shadow.get("agrees", True):
+        return ""
+    would = "allowed" if shadow.get("decision") == "allow" else "denied"
+    return f"The shadow version would have {would} it."
 
 
 def _words(row: Row) -> Iterator[str]:

@@ -15,6 +15,8 @@ from policies.decision import Decision
 INPUT_SCHEMA_VERSION = "2026-05-20"
 # Where the ledger keeps, in the metadata of a decision, what was decided on.
 STORED_INPUT = "policy_input"
+# Where a decision keeps what the zone's shadow version said.
+RECORDED_SHADOW = "shadow"
 MAX_NAME = 200
 MAX_DESCRIPTION = 2_000
 MAX_CONTENT = 262_144

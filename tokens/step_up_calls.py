@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import time
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-from caracal_site import health
+from audit.errors import TooManyOwnWaiters, TooManyWaiters
+from audit.waiting import Turn, room
+from caracal_site import context
 from caracal_site.actors import Actor, operator
 from caracal_site.coordinator.answers import answer
 from caracal_site.coordinator.endpoint import bearer_of, is_operator_token
@@ -20,6 +22,7 @@ from caracal_site.coordinator.errors import (
     MissingScope,
     MissingToken,
 )
+from caracal_site.coordinator.handler import disconnected
 from caracal_site.coordinator.routes import Access, Call, Route
 from caracal_site.coordinator.threads import in_db
 from caracal_site.errors import RateLimited
@@ -27,10 +30,7 @@ from tokens import bearer, services
 from tokens.services import Standing
 
 LONGEST_WAIT_SECONDS = 30
-POLL_SECONDS = 0.5
-# Past this many that wait in a process, the next ones are answered at once.
-MOST_WAITERS = 100
-_waiters = 0
+CLOCKS_APART_SECONDS = 1.0
 
 
 class WaitQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -59,28 +59,42 @@ async def step_up(call: Call) -> HttpResponse:
     challenge_id = call.params["id"]
     found = await in_db(services.challenge_standing, challenge_id)
     if found.is_pending and call.query.wait:
-        found = await _answered(challenge_id, found, call.query.wait)
+        found = await _answered(call, found, call.query.wait)
     knows = reader is not None and _may_read(reader, found)
     return answer(found.for_requester() if knows else found.for_everybody())
 
 
-async def _answered(challenge_id: str, found: Standing, seconds: int) -> Standing:
-    """How it stands once it was answered, or after so many seconds."""
-    global _waiters
-    if _waiters >= MOST_WAITERS:
+async def _answered(call: Call, found: Standing, seconds: int) -> Standing:
+    """How it stands once it was answered or its time is over, or after so many seconds.
+    Who waits holds no thread and no connection, and asks the database when notified."""
+    turn = _enter(call.request, found)
+    if turn is None:
         return found
-    ends_at = time.monotonic() + seconds
-    _waiters += 1
+    loop = asyncio.get_running_loop()
+    lasts = (found.expires_at - datetime.now(UTC)).total_seconds()
+    until = loop.time() + min(seconds, max(lasts, 0) + CLOCKS_APART_SECONDS)
     try:
-        while found.is_pending and not health.is_draining():
-            left = ends_at - time.monotonic()
-            if left <= 0:
+        # What was answered before the turn began notified nobody.
+        turn.wake()
+        while found.is_pending and (left := until - loop.time()) > 0:
+            await turn.news(left)
+            if turn.is_over:
                 break
-            await asyncio.sleep(min(POLL_SECONDS, left))
-            found = await in_db(services.challenge_standing, challenge_id)
+            found = await in_db(services.challenge_standing, found.id)
     finally:
-        _waiters -= 1
+        turn.leave()
     return found
+
+
+def _enter(request: HttpRequest, found: Standing) -> Turn | None:
+    """A place among those that wait; None when there is none left."""
+    topic = f"{services.ANSWERED}{found.id}"
+    try:
+        turn = room.enter(topic, f"step-up {context.current().source}")
+    except (TooManyWaiters, TooManyOwnWaiters):
+        return None
+    turn.end_with(lambda: disconnected(request))
+    return turn
 
 
 async def _reader(request: HttpRequest) -> Actor | None:

@@ -24,6 +24,8 @@ from policies.admin.activating import ActivateVersion
 from policies.admin.sets import arrival
 from policies.models import PolicySet, PolicySetVersion
 
+SHOWN_DISSENTS = 20
+
 
 @admin.register(PolicySetVersion)
 class PolicySetVersionAdmin(EvidenceAdmin):
@@ -100,6 +102,7 @@ class PolicySetVersionAdmin(EvidenceAdmin):
             empty="None. Keep a simulation as one, and every later version has to pass"
             " it.",
         )
+        yield from _on_trial(services.trial_of(obj))
         url = reverse("admin:policies_policysetversion_simulate", args=[quote(obj.pk)])
         yield Links(title="Try it", links=[("simulate a decision", "", url)])
 
@@ -133,6 +136,32 @@ class PolicySetVersionAdmin(EvidenceAdmin):
         if obj.activations.all():
             return display.badge("in force", "good")
         return display.badge("not in force", "quiet")
+
+
+def _on_trial(trial: services.Trial) -> Iterable[Panel]:
+    """What it would have decided otherwise, when it was the shadow lately."""
+    if not trial.asked:
+        return
+    yield Table(
+        title="As the shadow",
+        headings=("when (UTC)", "resource", "was", "would have been"),
+        rows=[
+            (
+                display.link_to(
+                    "audit.AuditEvent",
+                    one.event_id,
+                    display.moment(one.occurred_at, exact=True),
+                ),
+                one.resource,
+                display.badge(one.decided),
+                display.badge(one.shadow),
+            )
+            for one in trial.dissents[:SHOWN_DISSENTS]
+        ],
+        empty="It agreed with every decision.",
+        more=f"{trial.asked:,} of the zone's newest decisions were asked,"
+        f" {len(trial.dissents):,} would have been another.",
+    )
 
 
 def _member(version: Any) -> list[SafeString | str]:

@@ -39,6 +39,7 @@ from policies.services.sets import (
 )
 from policies.services.simulating import Simulation, checked_version, simulate
 from policies.services.status import ActivationStatus, activation_status, arrivals_of
+from policies.services.trials import Trial, trial_of
 
 __all__ = [
     "Activation",
@@ -52,6 +53,7 @@ __all__ = [
     "Outcome",
     "Question",
     "Simulation",
+    "Trial",
     "Whichever",
     "activate_policy_set",
     "activation_status",
@@ -80,5 +82,6 @@ __all__ = [
     "scenarios_of",
     "simulate",
     "stragglers",
+    "trial_of",
     "uses_of",
 ]

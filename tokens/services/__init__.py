@@ -28,9 +28,10 @@ from tokens.services.sessions import (
     revoke_session,
     revoke_sessions,
 )
-from tokens.services.waiting import Standing, challenge_standing
+from tokens.services.waiting import ANSWERED, Standing, challenge_standing
 
 __all__ = [
+    "ANSWERED",
     "Answered",
     "Standing",
     "challenge_standing",

@@ -24,6 +24,7 @@ from tokens.models import (
     SessionType,
     StepUpChallenge,
 )
+from tokens.services.waiting import ANSWERED
 
 APPROVERS = {ActorKind.ADMIN_TOKEN: "admin:", ActorKind.CONSOLE: ""}
 # After these the application's secret is known to whoever did them.
@@ -223,6 +224,9 @@ def _lock(
 def _answer(challenge: StepUpChallenge, **columns: Any) -> Any:
     StepUpChallenge.objects.filter(id=challenge.id).update(**columns)
     challenge.refresh_from_db()
+    # Sent on commit, to those of every process that wait for it: an answer reaches them
+    # without the publisher, and so without the stream server.
+    statements.execute("tokens/notify", {"topic": f"{ANSWERED}{challenge.id}"})
     return challenge
 
 

@@ -21,6 +21,7 @@ from policies.decision import (
     decide_input,
 )
 from policies.explaining import why_denied
+from policies.shadowing import opinion
 from tokens.errors import OperationNotPermitted, PolicyEvaluationFailed
 from tokens.forms import TokenRequest
 from tokens.models import ChallengeType, StepUpChallenge
@@ -212,7 +213,10 @@ def _judge(case: Case, policies: ActiveSet | None, identifier: str) -> Verdict:
     decision = decide_input(document, policies)
     is_denial = decision.evaluation_status == COMPLETE and not decision.is_allowed
     why = why_denied(question, policies) if is_denial else ""
-    return Verdict(identifier, decision.evaluation_status, decision, document, why)
+    shadow = opinion(case.facts.shadow, document, decision)
+    return Verdict(
+        identifier, decision.evaluation_status, decision, document, why, shadow
+    )
 
 
 def _unfit_for_gateway(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -22,13 +22,14 @@ from zones.models import Application
 class Verdict:
     """What was found about one resource; ``status`` is the ledger's word for it,
     ``question`` the input document that the policies were asked, and ``why`` what a
-    denial of theirs lacked."""
+    denial of theirs lacked. ``shadow`` is what a version on trial said."""
 
     resource: str
     status: str
     decision: Decision | None = None
     question: Mapping[str, Any] | None = None
     why: str = ""
+    shadow: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_incomplete(self) -> bool:
@@ -75,6 +76,7 @@ class Ledger:
                 metadata |= self._requested()
             if verdict.question is not None:
                 metadata[rules.STORED_INPUT] = verdict.question
+            metadata |= verdict.shadow
             if verdict.why:
                 metadata["why"] = verdict.why
             status, is_denied = verdict.status, False

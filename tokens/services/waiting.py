@@ -9,6 +9,8 @@ from typing import Any
 from tokens.errors import NoSuchStepUp, StepUpExpired
 from tokens.models import ChallengeState, StepUpChallenge
 
+# What the notification of an answer begins with; the challenge's id follows.
+ANSWERED = "step-up "
 FACTS = (
     "id",
     "zone_id",

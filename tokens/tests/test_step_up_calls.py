@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 
 import pytest
-from django.conf import settings
+from django.conf import LazySettings, settings
 
-from caracal_site.testing.client import Coordinator
+from audit.waiting import room
+from caracal_site.testing.client import Background, Coordinator
+from caracal_site.testing.counting import statements_of
 from caracal_site.testing.world import WRITE, World
-from tokens import services, step_up_calls
+from tokens import services
 from tokens.models import StepUpChallenge
 from tokens.tests.approvals import APPROVER, Guarded, age
 
@@ -21,6 +23,13 @@ def guarded(world: World) -> Guarded:
 
 def approve(challenge: StepUpChallenge) -> None:
     services.satisfy_challenge(challenge.id, zone_id=challenge.zone_id, actor=APPROVER)
+
+
+def wait_until_waiting(count: int) -> None:
+    """Returns when so many requests wait."""
+    given_up_at = time.monotonic() + 10
+    while room._callers.total() != count:
+        assert time.monotonic() < given_up_at, room._callers
 
 
 def test_everybody_learns_whether_to_go_on_waiting(
@@ -139,12 +148,67 @@ def test_who_waits_in_vain_is_answered_in_time(
     assert 1 <= time.monotonic() - began < 10
 
 
+@pytest.mark.parametrize("bound", ["EVENT_WAITERS_MAX", "EVENT_WAITERS_PER_CALLER"])
 def test_too_many_that_wait_are_answered_at_once(
-    coordinator: Coordinator, guarded: Guarded, monkeypatch: pytest.MonkeyPatch
+    coordinator: Coordinator, guarded: Guarded, settings: LazySettings, bound: str
 ) -> None:
     challenge = guarded.challenge()
-    monkeypatch.setattr(step_up_calls, "MOST_WAITERS", 0)
+    setattr(settings, bound, 0)
     began = time.monotonic()
     answer = coordinator.request("GET", f"/step-up/{challenge.id}?wait=30")
     assert answer.json()["state"] == "pending"
     assert time.monotonic() - began < 10
+
+
+def test_many_that_wait_are_told_at_once_and_hold_no_thread(
+    coordinator: Coordinator, guarded: Guarded, settings: LazySettings
+) -> None:
+    challenge = guarded.challenge()
+    many = settings.COORDINATOR_DB_THREADS + 8
+    path = f"/step-up/{challenge.id}?wait=30"
+    waiting = [coordinator.start("GET", path) for _ in range(many)]
+    wait_until_waiting(many)
+    # There is a thread and a connection for others, who are not told.
+    other = coordinator.request("GET", f"/step-up/{challenge.id}")
+    assert other.json()["satisfied"] is False
+    approve(challenge)
+    told = coordinator.at_once(*waiting)
+    assert all(answer.json()["satisfied"] for answer in told)
+    wait_until_waiting(0)
+
+
+def test_who_waits_asks_the_database_when_notified_and_not_before(
+    coordinator: Coordinator,
+    guarded: Guarded,
+    background: Background,
+    settings: LazySettings,
+) -> None:
+    settings.DEBUG = True
+    challenge = guarded.challenge()
+
+    def wait() -> None:
+        coordinator.request("GET", f"/step-up/{challenge.id}?wait=3")
+
+    # To begin, once it has its place, when the listener is there, and at the end.
+    assert len(statements_of(background, wait)) <= 4
+
+
+def test_a_rejection_reaches_who_waits(
+    coordinator: Coordinator, guarded: Guarded
+) -> None:
+    challenge = guarded.challenge()
+    waiting = coordinator.start("GET", f"/step-up/{challenge.id}?wait=30")
+    wait_until_waiting(1)
+    services.reject_challenge(
+        challenge.id, zone_id=challenge.zone_id, actor=APPROVER, reason="no"
+    )
+    assert waiting.result(20).json()["state"] == "rejected"
+
+
+def test_who_waits_past_its_time_is_told_that_it_is_gone(
+    coordinator: Coordinator, guarded: Guarded
+) -> None:
+    challenge = guarded.challenge()
+    age(challenge, minutes=30, seconds=-2)
+    answer = coordinator.request("GET", f"/step-up/{challenge.id}?wait=30")
+    assert (answer.status_code, answer.json()["error"]) == (410, "challenge_expired")
