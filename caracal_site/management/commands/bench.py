@@ -17,16 +17,17 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from caracal_site.embedded.directory import DataDirectory
 
-CHOICES = ("agents", "audit", "dense", "decisions", "news")
+CHOICES = ("agents", "audit", "dense", "decisions", "news", "verify")
 LIFECYCLE = "caracal.agents.lifecycle"
 WIDTH = 8
 LOOKS = 20
 TTL_SECONDS = 36_000
 DECISIONS = 20_000
+TOKENS = 2_000
 
 
 class Command(BaseCommand):
-    help = "Measures spawning among much data, dense graphs, and decisions."
+    help = "Measures spawning among much data, dense graphs, decisions and tokens."
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -35,7 +36,8 @@ class Command(BaseCommand):
         parser.add_argument(
             "--rows",
             type=int,
-            help="default: 100,000 agents, 1,000,000 audit rows or 20,000 decisions",
+            help="default: 100,000 agents, 1,000,000 audit rows, 20,000 decisions or"
+            " 2,000 tokens",
         )
         parser.add_argument("--layers", type=int, default=8, help="of a dense graph")
         parser.add_argument("-c", "--concurrency", type=int, default=16)
@@ -116,6 +118,32 @@ class Command(BaseCommand):
             f"{cpu / rows * 1e6:.0f} us of CPU each, "
             f"p50 {p50:.0f} us, p99 {p99:.0f} us"
         )
+
+    def verify(self) -> None:
+        """Tokens of one zone, as the coordinator looks at a bearer: each for the first
+        time, then again."""
+        from caracal_site.testing.conformance import session_claims, sign_as_zone
+        from tokens import bearer
+
+        zone = self._target.new_zone()
+        claims = session_claims(
+            zone.zone,
+            zone.application,
+            zone.session,
+            [settings.AGENT_COORDINATOR_SCOPE],
+        )
+        rows = self._options["rows"] or TOKENS
+        tokens = [sign_as_zone(zone.zone, {**claims, "n": n}) for n in range(rows)]
+        bearer.authenticate(zone.token)
+        for what in ("first sight", "remembered"):
+            started, began = time.process_time(), time.perf_counter()
+            for token in tokens:
+                bearer.authenticate(token)
+            clock, cpu = time.perf_counter() - began, time.process_time() - started
+            self.stdout.write(
+                f"verify, {what}: {clock / rows * 1e3:.3f} ms,"
+                f" {cpu / rows * 1e3:.3f} ms of CPU each"
+            )
 
     def agents(self) -> None:
         """Spawning in an empty zone, then in one with many live agents."""
