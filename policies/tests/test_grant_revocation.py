@@ -54,6 +54,7 @@ def live(*sessions: Session) -> list[bool]:
 
 
 def test_only_the_users_sessions_with_the_application_end(world: World) -> None:
+    """tokens W-20: all sessions of the user ended."""
     other = world.make_application()
     mine = signed_in(world.application)
     below = signed_in(world.application, "below", parent_id=mine.id)

@@ -328,7 +328,7 @@ def test_an_account_ends_with_its_provider(api: Api, zone: Zone) -> None:
 
 
 def test_a_grant_is_a_record_and_decides_nothing(api: Api, zone: Zone) -> None:
-    """W26: tokens are issued by policies alone, with a grant or without."""
+    """W26, tokens W-6: tokens are issued by policies alone, with a grant or without."""
     client = make_client(zone)
     identifier = make_granted(zone, client, "agent:lifecycle", "read")
     resource = Resource.objects.get(zone=zone, identifier=identifier)

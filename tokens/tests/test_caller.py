@@ -99,6 +99,7 @@ ENDINGS: dict[str, Callable[[Actor], object]] = {
 def test_a_caller_falls_with_each_thing_it_stands_on(
     caller: Actor, ending: str
 ) -> None:
+    """W-27: a revoked session was accepted until a stream was read."""
     assert ENDINGS[ending](caller) == 1
     with pytest.raises(IdentityRevoked):
         bearer.check_alive(caller)

@@ -239,6 +239,7 @@ def refused_for(challenge: StepUpChallenge, actor: Actor) -> bool:
 def test_who_holds_the_secret_of_the_application_cannot_approve(
     api: Api, guarded: Guarded
 ) -> None:
+    """W-13: who asks and who approves were never the same by definition."""
     zone_id = guarded.world.zone.id
     minted = made(
         api.post(

@@ -237,6 +237,7 @@ def lose_the_connection(world: World, *pairs: tuple[str, str], row: Any) -> Any:
 def test_a_connection_lost_in_the_middle_issues_nothing(
     guarded: Guarded, api: Api
 ) -> None:
+    """W-10: a store that failed was a 403, which no client tries again."""
     world = guarded.world
     challenge = guarded.challenge()
     path = f"/v1/zones/{world.zone.id}/step-up-challenges/{challenge.id}/satisfy"

@@ -32,6 +32,7 @@ def ask(
 def test_a_token_is_issued_and_never_stored(
     coordinator: Coordinator, client: Client, resource: str
 ) -> None:
+    """W-8."""
     response = ask(coordinator, client, resource)
     assert response.status_code == 200
     assert response.headers["Content-Type"].startswith("application/json")
@@ -114,6 +115,7 @@ def test_a_malformed_request_is_told_so(
     status: int,
     code: str | None,
 ) -> None:
+    """W-26: it was an `invalid_token`."""
     response = coordinator.post(path, content=content, headers=headers)
     assert response.status_code == status
     assert response.json()["error"] == (code or "unsupported_media_type")

@@ -50,6 +50,7 @@ def test_both_grants_are_accepted(grant_type: str) -> None:
 
 @pytest.mark.parametrize("grant_type", [None, "", "password", "CLIENT_CREDENTIALS"])
 def test_other_grants_are_not(grant_type: str | None) -> None:
+    """W-1: any grant type did."""
     with pytest.raises(UnsupportedGrantType):
         read(grant_type=grant_type)
 
@@ -75,6 +76,7 @@ def test_unknown_parameters_are_ignored() -> None:
 
 
 def test_parameters_in_the_query_are_refused() -> None:
+    """W-3: a secret there reached access logs."""
     body = urlencode(GOOD).encode()
     with pytest.raises(InvalidTokenRequest):
         forms.read(body, content_type=forms.FORM, query="client_secret=s")
@@ -82,6 +84,7 @@ def test_parameters_in_the_query_are_refused() -> None:
 
 @pytest.mark.parametrize("name", [*GOOD, "anything"])
 def test_only_resource_may_be_repeated(name: str) -> None:
+    """W-3: the first of several counted."""
     if name == "resource":
         assert read(resource=["resource://r", "resource://q"]).resources == (
             "resource://r",
@@ -99,6 +102,7 @@ def test_resources_and_scopes_lose_duplicates_and_keep_their_order() -> None:
 
 
 def test_there_is_a_limit_to_resources() -> None:
+    """W-3: each costs a decision."""
     assert len(read(resource=[f"r{n}" for n in range(32)]).resources) == 32
     with pytest.raises(InvalidTokenRequest):
         read(resource=[f"r{n}" for n in range(33)])
@@ -128,11 +132,13 @@ def test_a_boolean_is_true_or_false(text: str) -> None:
 
 
 def test_a_client_assertion_is_not_taken_for_a_secret() -> None:
+    """W-2: it was compared as one."""
     with pytest.raises(InvalidTokenRequest):
         read(client_secret=None, client_assertion="s")
 
 
 def test_a_token_of_another_type_is_refused() -> None:
+    """W-1: the type of a token was never looked at."""
     with pytest.raises(InvalidTokenRequest):
         read(subject_token="x", subject_token_type="urn:x")
 

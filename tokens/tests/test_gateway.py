@@ -130,6 +130,7 @@ def enforce(gateway: Gateway, scope: str = READ) -> None:
 
 
 def test_a_gateway_gets_a_mandate_for_the_resource(gateway: Gateway) -> None:
+    """W-11, W-29: its subject was a user, and its delegation nowhere."""
     answer = gateway.send()
     claims, subject = mandate(answer), subject_claims(gateway)
     assert claims["use"] == "resource"
@@ -171,6 +172,7 @@ def test_a_mandate_ends_with_the_session_it_was_made_from(gateway: Gateway) -> N
 
 
 def test_a_mandate_lives_no_longer_than_its_subject(gateway: Gateway) -> None:
+    """W-7."""
     soon = timezone.now() + timedelta(seconds=40)
     sid = subject_claims(gateway)["sid"]
     Session.objects.filter(id=sid).update(expires_at=soon)
@@ -342,6 +344,7 @@ def test_a_gateway_acts_for_applications_of_the_zone_it_names(
 
 
 def test_the_end_of_the_edge_ends_the_exchange(gateway: Gateway) -> None:
+    """W-29: the edge of the subject was not looked at."""
     gateway.world.revoke(gateway.fleet.edge)
     status, code, _reason = gateway.refusal()
     assert (status, code) == (403, "access_denied")

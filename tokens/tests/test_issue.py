@@ -138,6 +138,7 @@ def test_issuing_takes_one_statement_to_know_all_and_one_to_write_it(
 def test_the_ledger_ties_the_token_to_its_decision(
     zone: Zone, client: Client, resource: str
 ) -> None:
+    """W-19: neither `jti` nor `sid` was in the audit."""
     claims = claims_in(issue(client, resource))
     [event] = ledger(zone)
     assert (event.event_type, event.decision) == ("token_exchange", "allow")
@@ -163,6 +164,7 @@ def test_the_ledger_ties_the_token_to_its_decision(
 def test_what_cannot_be_granted_is_left_out_and_explained(
     zone: Zone, client: Client, resource: str
 ) -> None:
+    """W-5: what was left out left no trace."""
     foreign = make_granted(zone, make_client(zone))
     answer = issue(client, resource, resource=[foreign, resource, "resource://none"])
     assert answer.target_resources == (resource,)
@@ -228,6 +230,7 @@ def test_what_is_not_possible_is_refused_and_recorded(
     error: type[CaracalError],
     reason: str,
 ) -> None:
+    """W-4: what only a gateway may do was audited as allowed first."""
     with pytest.raises(error):
         issue(client, resource, **changes)
     [summary] = ledger(zone)
@@ -306,6 +309,7 @@ def test_a_client_that_is_not_proven_gets_one_and_the_same_answer(
 def test_an_unknown_client_costs_the_database_what_a_known_one_does(
     client: Client, resource: str
 ) -> None:
+    """W-24: unknown applications answered faster."""
     counts = []
     for application_id in (client.id, new_id()):
         with (
@@ -384,12 +388,14 @@ def test_an_archived_or_expired_application_gets_nothing(
 def test_an_archived_zone_issues_nothing(
     zone: Zone, client: Client, resource: str
 ) -> None:
+    """W-22: it went on issuing."""
     Zone.objects.filter(id=zone.id).update(archived_at=timezone.now())
     with pytest.raises(ClientNotAuthenticated):
         issue(client, resource)
 
 
 def test_a_token_does_not_outlive_its_application(zone: Zone) -> None:
+    """W-7."""
     client = make_client(
         zone,
         registration_method="dcr",
@@ -462,6 +468,7 @@ def test_another_client_s_session_is_refused(
 
 
 def test_a_trait_gives_a_scope_of_the_coordinator(zone: Zone) -> None:
+    """W-18: no token could have one."""
     scope = "coordinator.spawn_for:other"
     client = make_client(zone, traits=[f"coordinator:scope:{scope}"])
     resource = make_granted(zone, client)
@@ -505,6 +512,7 @@ def test_the_key_that_signs_is_read_anew_for_every_token(
 def test_failures_are_recorded_once_a_source_and_minute(
     zone: Zone, client: Client, resource: str, address: str
 ) -> None:
+    """W-24: they left no audit event."""
     for _ in range(3):
         with pytest.raises(ClientNotAuthenticated):
             issue(client, resource, client_secret="wrong")
@@ -531,6 +539,7 @@ def test_failures_in_a_zone_nobody_made_leave_no_row(
 def test_failures_past_the_limit_are_answered_as_such(
     settings: LazySettings, client: Client, resource: str
 ) -> None:
+    """W-24, W-25: guesses were not limited, or in one process only."""
     settings.TOKEN_AUTH_FAIL_LIMIT_PER_MIN = 1
     refusals = []
     for _ in range(4):
@@ -548,6 +557,7 @@ def test_failures_past_the_limit_are_answered_as_such(
 def test_requests_of_a_client_past_the_limit_are_answered_as_such(
     settings: LazySettings, client: Client, resource: str
 ) -> None:
+    """W-23: they looked like denials by policy."""
     settings.TOKEN_RATE_LIMIT_PER_MIN = 1
     issue(client, resource)
     with suppress(TooManyExchanges):

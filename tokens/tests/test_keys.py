@@ -38,6 +38,7 @@ def make_due(key: SigningKey) -> None:
 
 
 def test_a_new_zone_signs_with_its_first_key(zone: Zone) -> None:
+    """W-14: it had none until its first token."""
     key = SigningKey.objects.in_zone(zone.id).get()
     assert (key.version, key.state) == (1, "signing")
 
@@ -66,6 +67,7 @@ def test_coordinates_always_have_32_bytes() -> None:
 
 
 def test_a_sealed_key_moved_to_another_row_does_not_open(zone: Zone) -> None:
+    """W-15: rows could be swapped."""
     key = SigningKey.objects.in_zone(zone.id).get()
     sealed = bytes(key.sealed_private_key)
     assert keys.private_key(zone.id, key.id, sealed)
@@ -97,6 +99,7 @@ def test_a_zone_cannot_have_two_keys_that_sign(zone: Zone) -> None:
 
 
 def test_a_rotated_key_is_published_before_it_signs(zone: Zone, actor: Actor) -> None:
+    """W-16: it signed before verifiers could know it."""
     key = services.rotate_signing_key(zone.id, actor=actor, reason="yearly")
     assert states(zone) == {1: "signing", 2: "published"}
     assert services.jwks(zone.id)["keys"][0]["kid"] == key.id
@@ -143,6 +146,7 @@ def test_rotation_leaves_evidence_and_news(zone: Zone, actor: Actor) -> None:
 def test_a_withdrawn_key_verifies_nothing(
     zone: Zone, client: Client, actor: Actor
 ) -> None:
+    """W-16: a stolen key could not be withdrawn."""
     token = sign(zone, claims_of(client))
     caller = bearer.authenticate(token)
     key = SigningKey.objects.in_zone(zone.id).get()
@@ -232,6 +236,7 @@ def test_keys_are_replaced_by_hand_only_when_that_is_wanted(
 def test_two_processes_that_rotate_at_once_make_one_key(
     zone: Zone, is_due: bool
 ) -> None:
+    """W-14: nothing made a version unique."""
     grow_old(zone)
     if is_due:
         services.rotate_old_keys()
@@ -247,6 +252,7 @@ def test_two_processes_that_rotate_at_once_make_one_key(
 def test_a_retired_key_leaves_the_key_set_with_its_last_token(
     zone: Zone, actor: Actor
 ) -> None:
+    """W-16: it left while its tokens lived."""
     make_due(services.rotate_signing_key(zone.id, actor=actor, reason="yearly"))
     services.promote_published_keys()
     services.withdraw_retired_keys()

@@ -106,6 +106,7 @@ def test_no_row_of_the_ledger_allows_what_was_withheld(guarded: Guarded) -> None
 
 
 def test_an_identical_request_waits_for_the_same_person(guarded: Guarded) -> None:
+    """W-13: each retry made another challenge."""
     first = guarded.challenge()
     assert guarded.challenge() == first
     assert guarded.challenge(challenge_id=first.id) == first
@@ -184,6 +185,7 @@ def test_an_approval_is_good_for_nothing_else(
 
 
 def test_an_approval_is_not_for_another_agent(guarded: Guarded) -> None:
+    """W-13: it was bound to no agent."""
     challenge = guarded.challenge()
     approve(challenge)
     other = guarded.world.spawn(labels=["clerk"])
@@ -242,7 +244,7 @@ def test_past_its_time_a_challenge_is_asked_anew(
 
 
 def test_an_approval_outlasts_a_refusal(guarded: Guarded) -> None:
-    """It is used up by a token, and by nothing else."""
+    """W-13: it is used up by a token, and by nothing else."""
     challenge = guarded.challenge()
     approve(challenge)
     guarded.allow(READ)
