@@ -3,13 +3,15 @@ they read of the answers (contract: clients.md 2, 3, 4, 6)."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
 import httpx
 import pytest
+from django.conf import LazySettings
 from django.db import connection
+from django.utils import timezone
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
@@ -17,10 +19,11 @@ from audit.models import AuditEvent
 from caracal_site.testing.api import Api
 from caracal_site.testing.races import held, wait_for
 from caracal_site.testing.world import READ, WRITE, World
+from caracal_site.times import to_wire
 from tokens import forms
 from tokens.models import Session, StepUpChallenge
 from tokens.tests.approvals import Guarded
-from tokens.tests.factories import LIFECYCLE
+from tokens.tests.factories import LIFECYCLE, claims_of_token, make_resource
 from zones.models import Application, Resource, Zone
 
 FORM = {"content-type": forms.FORM, "accept": "*/*", "user-agent": "python-httpx/0.28"}
@@ -202,6 +205,113 @@ def test_the_typescript_sdk_gets_its_token(guarded: Guarded) -> None:
     )
     body = assert_token(answer, LIFECYCLE)
     assert "upstreams" not in body
+
+
+def test_the_python_sdk_names_each_of_its_resources(guarded: Guarded) -> None:
+    other = make_resource(guarded.world.zone, guarded.world.application)
+    answer = python_sdk(guarded, ("resource", other))
+    assert answer.status_code == 200
+    # What no policy grants is left out; the client reads what is left.
+    assert answer.json()["target_resources"] == [guarded.resource]
+
+
+def test_a_short_token_says_how_short_it_is(guarded: Guarded) -> None:
+    """Below a minute the SDK fetches one for every use, and goes by ``exp``."""
+    body = mint_mandate(guarded, READ, ("ttl_seconds", "45")).json()
+    claims = claims_of_token(body["access_token"])
+    assert body["expires_in"] == 45 == claims["exp"] - claims["iat"]
+
+
+def test_what_the_sdk_s_quirks_ask_for_is_denied(guarded: Guarded) -> None:
+    """A root agent mints without an edge, and who delegated with the one it gave."""
+    lead = guarded.lead["agent_session_id"]
+    edge = guarded.edge["delegation_edge_id"]
+    for more in (
+        [("agent_session_id", lead)],
+        [("agent_session_id", lead), ("delegation_edge_id", edge)],
+    ):
+        answer = python_sdk(guarded, *more, scope=READ)
+        assert (answer.status_code, answer.json()["error"]) == (403, "access_denied")
+
+
+def test_the_python_oauth_client_sends_all_it_may(guarded: Guarded) -> None:
+    bound = {
+        "agent_session_id": guarded.clerk["agent_session_id"],
+        "delegation_edge_id": guarded.edge["delegation_edge_id"],
+        "scope": READ,
+    }
+    assert_token(oauth_client(guarded, **bound), READ)
+    session = claims_of_token(oauth_client(guarded).json()["access_token"])["sid"]
+    assert_token(oauth_client(guarded, session_id=session, **bound), READ)
+    for refused, status, code in (
+        ({"client_assertion": "x"}, 400, "invalid_request"),
+        ({"actor_token": "x"}, 403, "access_denied"),
+        ({"runtime_credential_injection": "true"}, 403, "access_denied"),
+    ):
+        answer = oauth_client(guarded, **refused)
+        assert (answer.status_code, answer.json()["error"]) == (status, code)
+        assert answer.json()["error_description"]
+
+
+def test_the_python_oauth_client_learns_whom_to_wait_for(guarded: Guarded) -> None:
+    """It raises with the challenge, whose ``acr_values`` are optional."""
+    answer = oauth_client(
+        guarded,
+        agent_session_id=guarded.clerk["agent_session_id"],
+        delegation_edge_id=guarded.edge["delegation_edge_id"],
+        scope=f"{READ} {WRITE}",
+    )
+    assert (answer.status_code, answer.json()["error"]) == (401, "interaction_required")
+    challenge = answer.json()["challenge_id"]
+    assert StepUpChallenge.objects.get(id=challenge).state == "pending"
+
+
+def test_the_clients_come_again_when_they_are_told_to(
+    guarded: Guarded, settings: LazySettings
+) -> None:
+    """They honour seconds in ``Retry-After`` with 429."""
+    settings.TOKEN_RATE_LIMIT_PER_MIN = 1
+    answers = [python_sdk(guarded) for _ in range(4)]
+    limited = [answer for answer in answers if answer.status_code == 429]
+    assert len(limited) >= 2
+    assert 1 <= int(limited[0].headers["retry-after"]) <= 60
+
+
+def spawn(guarded: Guarded, **members: Any) -> httpx.Response:
+    token = python_sdk(guarded).json()["access_token"]
+    world = guarded.world
+    body = {"application_id": world.application.id, **members}
+    path = f"/zones/{world.zone.id}/agents"
+    return world.coordinator.post(path, body, token=token)
+
+
+def test_a_spawn_may_name_the_session_it_stands_on(guarded: Guarded) -> None:
+    session = claims_of_token(python_sdk(guarded).json()["access_token"])["sid"]
+    answer = spawn(guarded, subject_session_id=session)
+    assert answer.status_code in (200, 201)
+    agent = guarded.world.agent(answer.json()["agent_session_id"])
+    assert agent.subject_session_id == session
+
+
+def test_a_delegation_carries_every_constraint_the_sdk_has(guarded: Guarded) -> None:
+    world = guarded.world
+    ends = timezone.now() + timedelta(minutes=20)
+    answer = world.try_delegate(
+        guarded.lead,
+        world.spawn(),
+        constraints={
+            "resources": [guarded.resource],
+            "max_depth": 2,
+            "max_hops": 2,
+            "ttl_seconds": 600,
+            "budget": 2,
+            "policy_approved": False,
+            "expires_at": to_wire(ends),
+            "broad_reason": "none",
+        },
+    )
+    assert answer.status_code in (200, 201), answer.text
+    assert answer.json()["delegation_edge_id"]
 
 
 def test_the_identity_packages_verify_what_is_issued(guarded: Guarded) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 import httpx
-import msgspec
 import pytest
 from django.utils import timezone
 from pytest_django import Settings
@@ -22,9 +21,9 @@ from caracal_site.actors import Actor
 from caracal_site.ids import new_id
 from caracal_site.testing.world import READ, WRITE, World
 from policies.tests.factories import activate, document, make_version
-from tokens import bearer, forms, services
+from tokens import forms, services
 from tokens.models import Session, SigningKey
-from tokens.tests.factories import claims_of, make_client, sign
+from tokens.tests.factories import claims_of, claims_of_token, make_client, sign
 from tokens.tests.test_binding import Fleet
 from zones.models import Resource
 
@@ -107,10 +106,6 @@ def key(settings: Settings) -> None:
 @pytest.fixture
 def gateway(world: World) -> Gateway:
     return Gateway(world)
-
-
-def claims_of_token(token: str) -> dict[str, Any]:
-    return dict(msgspec.json.decode(bearer.decoded(token.split(".")[1])))
 
 
 def mandate(answer: httpx.Response) -> dict[str, Any]:
