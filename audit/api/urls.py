@@ -13,6 +13,7 @@ from audit.api.views import (
     AdminAuditViewSet,
     AuditEventsViewSet,
     DecidedRequestViewSet,
+    PlatformAuditViewSet,
 )
 
 app_name = "audit"
@@ -21,6 +22,11 @@ urlpatterns = [
         "audit-retention",
         AuditRetentionViewSet.as_view({"get": "retrieve", "put": "replace"}),
         name="audit-retention",
+    ),
+    path(
+        "admin-audit",
+        PlatformAuditViewSet.as_view({"get": "list"}),
+        name="platform-audit",
     ),
     path(
         "zones/<str:zone_id>/audit-retention",

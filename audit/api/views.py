@@ -12,10 +12,11 @@ from audit.api import cells, shapes
 from audit.errors import RequestNotFound
 from audit.filters import AdminAuditFilter, AuditEventFilter
 from audit.models import AdminAuditEvent, AuditEvent
+from caracal_site.api.errors import ZoneForbidden
 from caracal_site.api.evidence import DEFAULT_LIMIT, MAX_LIMIT, rows_of
 from caracal_site.api.pagination import Listing
 from caracal_site.api.schema import described
-from caracal_site.api.views import ZoneScopedViewSet
+from caracal_site.api.views import ApiViewSet, ZoneScopedViewSet
 
 DECISIONS = Listing(
     name="audit",
@@ -111,3 +112,17 @@ class AdminAuditViewSet(ZoneScopedViewSet):
     )
     def list(self, request: Request, zone_id: str) -> HttpResponseBase:
         return self.listed(AdminAuditEvent.objects.in_zone(zone_id), CHANGES)
+
+
+class PlatformAuditViewSet(ApiViewSet):
+    """The platform's own trail: what belongs to no zone, newest first."""
+
+    model = "audit.adminauditevent"
+
+    @described(
+        "List changes of the platform", answer=shapes.ChangesShape, listing=CHANGES
+    )
+    def list(self, request: Request) -> HttpResponseBase:
+        if self.actor.account_id is not None:
+            raise ZoneForbidden
+        return self.listed(AdminAuditEvent.objects.in_zone(None), CHANGES)

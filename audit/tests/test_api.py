@@ -266,6 +266,23 @@ def test_a_page_can_be_had_as_a_file_and_leads_on(api: Api, zone: Zone) -> None:
     assert "Link" not in last
 
 
+def test_what_belongs_to_no_zone_can_be_read(api: Api, zone: Zone) -> None:
+    """W-19: the trail of the platform could be read by nobody."""
+    name = new_id()
+    body = {"name": name, "scope": "global"}
+    minted = api.post("/v1/admin-tokens", body)
+    assert minted.status_code == 201, minted.content
+    here = f"/v1/admin-audit?entity_id={minted.json()['id']}"
+    [row] = api.get(here).json()["rows"]
+    assert (row["method"], row["path"]) == ("POST", "/v1/admin-tokens")
+    assert row["actor_id"]
+    api.patch(f"/v1/zones/{zone.id}", {"name": new_id()})
+    assert (
+        api.get(f"/v1/admin-audit?entity_id={zone.id}&method=PATCH").json()["rows"]
+        == []
+    )
+
+
 def test_changes_are_narrowed(api: Api, zone: Zone) -> None:
     api.patch(f"/v1/zones/{zone.id}", {"name": new_id()})
     happen(zone.id)

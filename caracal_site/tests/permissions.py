@@ -114,6 +114,7 @@ API: list[tuple[str, str, ApiGuard]] = [
     ("POST", "/v1/admin-tokens", ApiGuard.GLOBAL_WRITE),
     ("GET", "/v1/admin-tokens/{id}", ApiGuard.GLOBAL_READ),
     ("DELETE", "/v1/admin-tokens/{id}", ApiGuard.GLOBAL_WRITE),
+    ("GET", "/v1/admin-audit", ApiGuard.GLOBAL_READ),
     ("GET", "/v1/audit-retention", ApiGuard.GLOBAL_READ),
     ("PUT", "/v1/audit-retention", ApiGuard.GLOBAL_WRITE),
     ("POST", "/v1/policies/validate", ApiGuard.COMMON),

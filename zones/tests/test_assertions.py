@@ -228,6 +228,8 @@ def test_an_account_sees_and_changes_its_zones_alone(
             console.get(f"/v1/%7Aones/{elsewhere}", **header),
         ):
             assert refusal(answer) == (403, "zone_forbidden")
+    of_no_zone = console.get("/v1/admin-audit", **header)
+    assert refusal(of_no_zone) == (403, "zone_forbidden")
     stranger = of(new_id(), settings)
     assert refusal(console.get(here, **stranger)) == (403, "zone_forbidden")
     assert console.get("/v1/zones", **stranger).json() == []
