@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.http.response import HttpResponseBase
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -119,6 +120,7 @@ class PlatformAuditViewSet(ApiViewSet):
 
     model = "audit.adminauditevent"
 
+    @extend_schema(operation_id="platform_audit_list")
     @described(
         "List changes of the platform", answer=shapes.ChangesShape, listing=CHANGES
     )
