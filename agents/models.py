@@ -261,8 +261,9 @@ class Invocation(models.Model):
     otherwise; ``transition`` grows with every move and makes event keys unique;
     ``attempts`` is the number of the attempt that runs or ran last, and what a worker
     shows to be the one. A call is open while ``due_at`` is set, the time at which the
-    platform moves it on. A key names one call of its caller (``application``). Zones,
-    services, sessions and applications are never deleted: no database constraint.
+    platform moves it on. A key names one call of its caller (``application``). Zones
+    and applications are never deleted, services and sessions not before the calls that
+    name them: no database constraint.
     """
 
     id = PrimaryIdField()

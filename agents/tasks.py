@@ -55,6 +55,27 @@ def time_out_invocations() -> Outcome:
 
 
 @shared_task
+@job("prune-invocations")
+def prune_invocations() -> Outcome:
+    """Deletes calls that ended more than ``INVOCATION_RETENTION_DAYS`` ago."""
+    return invocations.prune_invocations(settings.INVOCATION_RETENTION_DAYS)
+
+
+@shared_task
+@job("prune-agents")
+def prune_agents() -> Outcome:
+    """Deletes agents that ended more than ``AGENT_RETENTION_DAYS`` ago."""
+    return services.prune_agents(settings.AGENT_RETENTION_DAYS)
+
+
+@shared_task
+@job("prune-agent-services")
+def prune_agent_services() -> Outcome:
+    """Deletes services deregistered more than ``AGENT_RETENTION_DAYS`` ago."""
+    return registry.prune_services(settings.AGENT_RETENTION_DAYS)
+
+
+@shared_task
 @job("relay-lifecycle")
 def relay_lifecycle() -> Outcome:
     """Verifies and counts what the stream of agents tells."""

@@ -88,6 +88,13 @@ app.conf.beat_schedule = {
         "task": "delegations.tasks.expire_edges",
         "schedule": _seconds(settings.TTL_SWEEP_INTERVAL_MS),
     },
+    "prune-edges": {"task": "delegations.tasks.prune_edges", "schedule": 900.0},
+    "prune-invocations": {"task": "agents.tasks.prune_invocations", "schedule": 900.0},
+    "prune-agents": {"task": "agents.tasks.prune_agents", "schedule": 900.0},
+    "prune-agent-services": {
+        "task": "agents.tasks.prune_agent_services",
+        "schedule": 900.0,
+    },
     "expire-sessions": {"task": "tokens.tasks.expire_sessions", "schedule": 60.0},
     "expire-step-up-challenges": {
         "task": "tokens.tasks.expire_step_up_challenges",

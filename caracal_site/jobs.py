@@ -12,16 +12,19 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from functools import wraps
 from typing import ParamSpec
 
 import orjson
 from django.db import DatabaseError, InterfaceError, OperationalError
+from django.utils import timezone
 from psycopg_pool import PoolTimeout
 from redis import RedisError
 
 from caracal_site import context, database, statements
 from caracal_site.errors import CaracalError, LockTimeout, ServiceUnavailable
+from caracal_site.ids import first_id_at
 
 P = ParamSpec("P")
 # A store is away or busy: the next run does the work.
@@ -139,6 +142,37 @@ def in_batches(
         last = statements.execute(statement, {**parameters, "limit": BATCH_SIZE})
         changed += last
     return Outcome(changed, backlog=last if last == BATCH_SIZE else 0)
+
+
+def from_youngest(
+    find: str,
+    remove: str,
+    parameters: Mapping[str, object],
+    *,
+    days: int,
+    seconds: float = BATCHES_SECONDS,
+) -> Outcome:
+    """Removes rows older than ``days`` that may rest on one another, for ``seconds``.
+
+    ``find`` answers the ids of up to ``limit`` rows with an id below ``before``,
+    youngest first; ``remove`` deletes those of ``ids`` that nothing rests on. What
+    rests on a row is younger and so goes before it; ``remove`` runs until it finds no
+    more, a transaction each time. What cannot go is looked at once.
+    """
+    until = time.monotonic() + seconds
+    before, removed = first_id_at(timezone.now() - timedelta(days=days)), 0
+    while found := _found_below(before, find, {**parameters, "days": days}):
+        if time.monotonic() > until:
+            return Outcome(removed, backlog=len(found))
+        while gone := statements.execute(remove, {"ids": found}):
+            removed += gone
+        before = found[-1]
+    return Outcome(removed)
+
+
+def _found_below(before: str, find: str, parameters: Mapping[str, object]) -> list[str]:
+    among = {**parameters, "before": before, "limit": BATCH_SIZE}
+    return [str(row[0]) for row in statements.fetch_all(find, among)]
 
 
 def _outcome_of(result: Outcome | int | None) -> Outcome:

@@ -24,8 +24,8 @@ class DelegationEdge(models.Model):
     expires no later; ``depth`` is its distance from ``root_edge_id`` in that lineage
     and ``max_hops`` how many further links, this one included, may follow;
     ``edge_version`` grows with every change of ``status``. Revocation follows lineage
-    (D12). The statements that write an edge lock both its ends and its parent edge, so
-    no constraint of the database looks for them again.
+    (D12). The statements that write an edge lock both its ends and its parent edge, and
+    neither is removed before it, so no constraint of the database looks for them again.
     """
 
     id = PrimaryIdField()
@@ -135,6 +135,11 @@ class DelegationEdge(models.Model):
                 fields=["expires_at"],
                 condition=Q(status="active"),
                 name="delegation_edges_expiring",
+            ),
+            models.Index(
+                fields=["id"],
+                condition=~Q(status="active"),
+                name="delegation_edges_ended",
             ),
             models.Index(
                 fields=["zone", "issuer_application", "receiver_application"],

@@ -15,6 +15,7 @@ from agents.services.leases import (
     suspend_lapsed,
     suspend_lapsed_services,
 )
+from agents.services.pruning import prune_agents
 from agents.services.spawning import SpawnedAgent, SpawnRequest, spawn_agent
 from agents.services.suspension import (
     preview_resumption,
@@ -40,6 +41,7 @@ __all__ = [
     "preview_resumption",
     "preview_suspension",
     "preview_termination",
+    "prune_agents",
     "resume_agent",
     "spawn_agent",
     "suspend_agent",

@@ -6,6 +6,7 @@ from delegations.services.creating import (
 )
 from delegations.services.expiring import expire_due_edges
 from delegations.services.judging import DelegationRequest
+from delegations.services.pruning import prune_edges
 from delegations.services.revoking import (
     Revocation,
     preview_over_resource,
@@ -20,6 +21,7 @@ __all__ = [
     "create_delegation",
     "expire_due_edges",
     "preview_over_resource",
+    "prune_edges",
     "revoke_delegation",
     "revoke_over_resource",
 ]

@@ -15,6 +15,7 @@ from agents.invocations.services.moving import (
     complete_invocation,
     start_invocation,
 )
+from agents.invocations.services.pruning import prune_invocations
 
 __all__ = [
     "CallRequest",
@@ -24,6 +25,7 @@ __all__ = [
     "complete_invocation",
     "create_invocation",
     "foresee_of_services",
+    "prune_invocations",
     "start_invocation",
     "time_out_invocations",
 ]

@@ -7,6 +7,7 @@ from agents.registry.services.deregistration import (
     preview_deregistration,
     preview_services_of,
 )
+from agents.registry.services.pruning import prune_services
 from agents.registry.services.registration import (
     Registered,
     ServiceRequest,
@@ -23,5 +24,6 @@ __all__ = [
     "deregister_services_of",
     "preview_deregistration",
     "preview_services_of",
+    "prune_services",
     "register_service",
 ]
