@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -21,10 +22,13 @@ from django.conf import settings
 
 from caracal_site.embedded import postgres, processes
 from caracal_site.embedded.directory import DataDirectory
+from caracal_site.supervisor import READY_POLL_SECONDS
 
 MANAGE = settings.BASE_DIR / "manage.py"
 START_LIMIT_SECONDS = 120
 STOP_LIMIT_SECONDS = 10
+# The supervisor has looked between the first of them and the last.
+ANSWERS = 4
 
 
 def bare_environment() -> dict[str, str]:
@@ -73,6 +77,35 @@ class Up:
                 if line.startswith("ready "):
                     return
         raise AssertionError(f"never ready:\n{self.output}")
+
+    def read_first_line_only(self) -> None:
+        """What ``head -1`` does."""
+        assert self.process.stdout is not None
+        with self._limited(START_LIMIT_SECONDS):
+            assert self.process.stdout.readline()
+        self.process.stdout.close()
+
+    def wait_until_it_answers(self) -> None:
+        """Returns when both deployments are ready, and some time after that."""
+        given_up_at = time.monotonic() + START_LIMIT_SECONDS
+        in_a_row = 0
+        while in_a_row < ANSWERS:
+            assert self.process.poll() is None, "it has ended"
+            assert time.monotonic() < given_up_at, "never ready"
+            time.sleep(READY_POLL_SECONDS)
+            in_a_row = in_a_row + 1 if self._is_ready() else 0
+
+    def _is_ready(self) -> bool:
+        try:
+            found = [self.ask(name, "/ready") for name in ("api", "coordinator")]
+        except OSError:
+            return False
+        return all(status == 200 for status, _ in found)
+
+    def stop_unheard(self, signum: signal.Signals) -> int:
+        """Stops it without reading what it says; returns the exit code."""
+        self.process.send_signal(signum)
+        return self.process.wait(STOP_LIMIT_SECONDS)
 
     def wait_for_end(self) -> int:
         with self._limited(STOP_LIMIT_SECONDS):

@@ -133,6 +133,17 @@ def assert_the_database_is_missed(running: Up) -> None:
     assert left_in(running.directory) == []
 
 
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_it_runs_and_stops_when_nobody_reads_its_output_any_more(
+    tmp_path: Path, signum: signal.Signals
+) -> None:
+    with up(tmp_path / "data") as running:
+        running.read_first_line_only()
+        running.wait_until_it_answers()
+        assert running.stop_unheard(signum) == 0
+        assert left_in(running.directory) == []
+
+
 def test_when_one_process_ends_all_are_stopped_and_it_is_named(tmp_path: Path) -> None:
     with up(tmp_path / "data") as running:
         running.wait_until_ready()

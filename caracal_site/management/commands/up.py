@@ -11,7 +11,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
 from caracal_site import supervisor
-from caracal_site.embedded import processes
+from caracal_site.embedded import output, processes
 from caracal_site.embedded.directory import DataDirectory
 from caracal_site.embedded.errors import CannotStart, reason
 from caracal_site.embedded.installation import Addresses, Installation, establish
@@ -42,6 +42,7 @@ class Command(BaseCommand):
         for signum in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(signum) is not signal.SIG_IGN:
                 signal.signal(signum, signal.default_int_handler)
+        output.outlive_readers()
         directory = DataDirectory.at(options["data_dir"])
         addresses = Addresses(
             options["bind"], options["api_port"], options["coordinator_port"]
@@ -81,5 +82,5 @@ class Command(BaseCommand):
         return f"{failure} Everything was stopped." if failure else None
 
     def _say(self, text: str) -> None:
-        self.stdout.write(text)
-        self.stdout.flush()
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
