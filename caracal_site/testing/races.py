@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 from django.db import connection, models, transaction
 
 T = TypeVar("T")
-PATIENCE_SECONDS = 2.5
+# Less than a transaction waits for a lock in tests (manage.py test).
+PATIENCE_SECONDS = 8.0
 WAITING = """
 SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND wait_event_type = 'Lock'

@@ -69,6 +69,8 @@ class Command(BaseCommand):
                     **{n: v for n, v in secrets.items() if n not in PASSWORDS},
                     **urls,
                     "CARACAL_MODE": "dev",
+                    # Tests make transactions wait, on a busy machine too.
+                    "DB_LOCK_TIMEOUT_MS": "9000",
                     "CARACAL_DATA_DIR": str(directory.path),
                     "DJANGO_SETTINGS_MODULE": "caracal_site.settings",
                 }
