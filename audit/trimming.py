@@ -39,8 +39,9 @@ class Reader:
 def readers(client: redis.Redis, stream: bytes | str) -> list[Reader]:
     """The consumer groups that are registered at a stream."""
     found = []
-    for told in _answer(client.xinfo_groups(stream)):
-        waiting = _answer(client.xpending(stream, told["name"]))
+    groups: Any = client.xinfo_groups(stream)
+    for told in groups:
+        waiting: Any = client.xpending(stream, told["name"])
         given = _place(told["last-delivered-id"])
         needs = _place(waiting["min"]) if waiting["pending"] else given
         name = told["name"].decode(errors="replace")
@@ -59,7 +60,8 @@ def trim_behind(
     given; returns how many entries went. There must be a reader."""
     milliseconds, nth = min(reader.needs for reader in by)
     first = f"{milliseconds}-{nth}"
-    return int(_answer(client.xtrim(stream, minid=first, approximate=True, limit=most)))
+    gone: Any = client.xtrim(stream, minid=first, approximate=True, limit=most)
+    return int(gone)
 
 
 def trim(client: redis.Redis) -> Outcome:
@@ -70,9 +72,10 @@ def trim(client: redis.Redis) -> Outcome:
     for stream in _streams(client):
         by = readers(client, stream)
         trimmed += _trim(client, stream, by)
-        beyond = client.xlen(stream) - settings.STREAMS_MAXLEN
+        told: Any = client.xinfo_stream(stream)
+        beyond = told["length"] - settings.STREAMS_MAXLEN
         kept += beyond if beyond > NODE else 0
-        alarms += _alarms(client, stream, by)
+        alarms += _alarms(stream.decode(errors="replace"), told, by)
     return Outcome(trimmed, backlog=kept, error="; ".join(alarms))
 
 
@@ -89,16 +92,13 @@ def _trim(client: redis.Redis, stream: bytes, by: list[Reader]) -> int:
         return 0
     if by:
         return trim_behind(client, stream, by, most=beyond)
-    return int(
-        _answer(client.xtrim(stream, maxlen=most, approximate=True, limit=beyond))
-    )
+    gone: Any = client.xtrim(stream, maxlen=most, approximate=True, limit=beyond)
+    return int(gone)
 
 
-def _alarms(client: redis.Redis, stream: bytes, by: list[Reader]) -> Iterator[str]:
+def _alarms(name: str, told: dict[str, Any], by: list[Reader]) -> Iterator[str]:
     if not by:
         return
-    told = _answer(client.xinfo_stream(stream))
-    name = stream.decode(errors="replace")
     slowest = min(by, key=lambda reader: reader.needs)
     if told["length"] * 2 >= settings.STREAMS_HARD_MAXLEN:
         yield f"{name} has {told['length']} entries: {slowest.name} is behind"
@@ -115,7 +115,3 @@ def _alarms(client: redis.Redis, stream: bytes, by: list[Reader]) -> Iterator[st
 def _place(stream_id: bytes) -> Place:
     milliseconds, _, nth = stream_id.decode().partition("-")
     return int(milliseconds), int(nth)
-
-
-def _answer(answer: Any) -> Any:
-    return answer

@@ -20,9 +20,8 @@ from django.core.exceptions import FieldDoesNotExist
 from django.db.models import DateTimeField, QuerySet
 
 from caracal_site import statements
+from caracal_site.times import WIRE_SQL
 
-# As ``times.to_wire`` writes a time.
-WIRE = """to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"""
 # One row more than asked for is read, so that it is known whether there is more.
 PAGE = """
 SELECT
@@ -104,4 +103,4 @@ def _shown(queryset: QuerySet[Any], name: str) -> str:
     except FieldDoesNotExist:  # an annotation
         field = None
     is_time = isinstance(field, DateTimeField)
-    return f"{WIRE.format(f't.{name}')} AS {name}" if is_time else f"t.{name}"
+    return f"{WIRE_SQL.format(f't.{name}')} AS {name}" if is_time else f"t.{name}"

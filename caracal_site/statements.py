@@ -11,13 +11,15 @@ of them once a connection.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache, lru_cache
 from typing import Any
 
 import psycopg
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, connection, connections
+from psycopg import sql
 
 INCLUDE = re.compile(r"^[ \t]*-- include: (\S+)$", re.MULTILINE)
 PLACEHOLDER = re.compile(r"%(?:\((\w+)\)s|%)")
@@ -68,15 +70,45 @@ def execute(name: str, parameters: Mapping[str, object]) -> int:
         return int(cursor.rowcount)
 
 
-def _prepared(
-    text: str, parameters: Mapping[str, object], *, binary: bool = False
-) -> Any:
+def connection_for(text: str) -> Any:
+    """The open connection of this thread, about to run a statement past Django."""
     # Once: each use of Django's ``connection`` looks up whose it is.
     mine = connections[DEFAULT_DB_ALIAS]
     mine.ensure_connection()
     if mine.queries_logged:
         mine.queries_log.append({"sql": text, "time": "0"})
     mine.validate_no_broken_transaction()
+    return mine
+
+
+@contextmanager
+def copying(statement: Any, parameters: Any = None) -> Iterator[psycopg.Copy]:
+    """A ``COPY`` under way, from or to this process."""
+    connection.ensure_connection()
+    with (
+        connection.wrap_database_errors,
+        psycopg.Cursor(connection.connection) as cursor,
+        cursor.copy(statement, parameters) as copy,
+    ):
+        yield copy
+
+
+def copied_rows(
+    name: str, types: Sequence[str], **values: str
+) -> Iterator[tuple[Any, ...]]:
+    """The rows that the ``COPY`` called ``name`` writes, as they are read; it has the
+    ``values`` in braces."""
+    text: Any = load(name)
+    literals = {key: sql.Literal(value) for key, value in values.items()}
+    with copying(sql.SQL(text).format(**literals)) as copy:
+        copy.set_types(types)
+        yield from copy.rows()
+
+
+def _prepared(
+    text: str, parameters: Mapping[str, object], *, binary: bool = False
+) -> Any:
+    mine = connection_for(text)
     with mine.wrap_database_errors:
         # Not Django's cursor, which writes the parameters into the text; nor the
         # driver's usual one, which takes long texts apart anew each time.

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 WIRE = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?Z\Z", re.ASCII
 )
+# As ``to_wire`` writes a time, in SQL.
+WIRE_SQL = """to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"""
 
 
 def to_wire(value: datetime | None) -> str | None:

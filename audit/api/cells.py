@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from audit.api import shapes
-from caracal_site.api.copying import WIRE, SqlTable
+from caracal_site.api.copying import SqlTable
+from caracal_site.times import WIRE_SQL
 
 LISTS = ("requested_scopes", "agent_labels")
 TEXTS = tuple(name for name in shapes.METADATA if name not in LISTS)
@@ -23,8 +24,8 @@ DECISIONS = SqlTable(
         **{name: f"t.metadata_json ->> '{name}'" for name in TEXTS},
     },
     plain={
-        "occurred_at": WIRE.format("t.occurred_at"),
-        "ingested_at": WIRE.format("t.occurred_at"),
+        "occurred_at": WIRE_SQL.format("t.occurred_at"),
+        "ingested_at": WIRE_SQL.format("t.occurred_at"),
     },
     lists={name: f"t.metadata_json -> '{name}'" for name in LISTS},
 )
@@ -45,7 +46,7 @@ CHANGES = SqlTable(
         )
     },
     plain={
-        "occurred_at": WIRE.format("t.occurred_at"),
+        "occurred_at": WIRE_SQL.format("t.occurred_at"),
         "status_code": "t.status_code",
         "chain_seq": "t.chain_seq",
         "signed": "CASE WHEN t.chain_hmac IS NULL THEN 'false' ELSE 'true' END",

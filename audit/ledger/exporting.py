@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import orjson
-import psycopg
 from django.db import connection, transaction
-from psycopg import sql
 
 from audit.ledger import heads, offline
 from audit.ledger.heads import Head
@@ -51,16 +49,7 @@ def exported(zone_id: str) -> Iterator[bytes]:
 
 
 def _rows(zone_id: str) -> Iterator[tuple[Any, ...]]:
-    text: Any = statements.load("audit/ledger_export")
-    statement = sql.SQL(text).format(zone_id=sql.Literal(zone_id))
-    connection.ensure_connection()
-    with (
-        connection.wrap_database_errors,
-        psycopg.Cursor(connection.connection) as cursor,
-        cursor.copy(statement) as copy,
-    ):
-        copy.set_types(TYPES)
-        yield from copy.rows()
+    return statements.copied_rows("audit/ledger_export", TYPES, zone_id=zone_id)
 
 
 def public_key_pem() -> str:

@@ -17,10 +17,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-import psycopg
 import redis
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 
 from audit.keys import audit_key
 from audit.ledger import content, heads, proofs
@@ -173,12 +172,7 @@ def _copy(
 ) -> None:
     if not rows:
         return
-    connection.ensure_connection()
-    with (
-        connection.wrap_database_errors,
-        psycopg.Cursor(connection.connection) as cursor,
-        cursor.copy(statement.encode()) as copy,
-    ):
+    with statements.copying(statement.encode()) as copy:
         copy.set_types(types)
         for row in rows:
             copy.write_row(row)

@@ -14,9 +14,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-import psycopg
 from django.db import connection, transaction
-from psycopg import sql
 
 from audit.keys import Ring
 from audit.ledger import content, retiring
@@ -172,16 +170,7 @@ class Walk:
 
 def links(zone_id: str) -> Iterator[tuple[Any, ...]]:
     """The links of a zone with the hashed bytes of their rows, as they are read."""
-    text: Any = statements.load("audit/ledger_links")
-    statement = sql.SQL(text).format(zone_id=sql.Literal(zone_id))
-    connection.ensure_connection()
-    with (
-        connection.wrap_database_errors,
-        psycopg.Cursor(connection.connection) as cursor,
-        cursor.copy(statement) as copy,
-    ):
-        copy.set_types(TYPES)
-        yield from copy.rows()
+    return statements.copied_rows("audit/ledger_links", TYPES, zone_id=zone_id)
 
 
 def _look_beside(found: Verified) -> None:

@@ -22,11 +22,10 @@ from operator import itemgetter
 from typing import Any
 
 import orjson
-import psycopg
 from django.db import connection
 from django.db.models import DateTimeField, QuerySet
 
-from caracal_site import cursors
+from caracal_site import cursors, statements
 from caracal_site.api.pagination import Question, continued, read_spans
 from caracal_site.times import to_wire
 
@@ -54,7 +53,6 @@ BEGINNINGS = bytes.maketrans(
     SEPARATORS + DOUBTFUL, b"\x03" * len(SEPARATORS) + b"\x02" * len(DOUBTFUL)
 )
 SECRETS = (b"eyJ", b"Bearer", b"cat_", b"cop_", b"cs_")
-WIRE = """to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')"""
 Cells = Callable[[dict[str, Any]], list[Any]]
 
 
@@ -210,12 +208,7 @@ def _lines(
     columns = list(span.query.values_select)
     names = ", ".join(connection.ops.quote_name(name) for name in columns)
     text = statement(asked.members, inner, names)
-    connection.ensure_connection()
-    with (
-        connection.wrap_database_errors,
-        psycopg.Cursor(connection.connection) as cursor,
-        cursor.copy(text.encode(), params) as copy,
-    ):
+    with statements.copying(text.encode(), params) as copy:
         return [bytes(line) for line in copy]
 
 

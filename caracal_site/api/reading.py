@@ -13,11 +13,11 @@ from typing import Any
 import orjson
 import psycopg
 from django.core.exceptions import EmptyResultSet
-from django.db import connection
 from django.db.models import QuerySet
 from psycopg.adapt import Buffer, Loader
 from psycopg.types.string import TextLoader
 
+from caracal_site.statements import connection_for
 from caracal_site.times import stored_to_wire
 
 Row = dict[str, Any]
@@ -54,12 +54,9 @@ def fetch(rows: QuerySet[Any], *, prepared: bool) -> Fetched:
         text, params = rows.query.sql_with_params()
     except EmptyResultSet:
         return Fetched([])
-    connection.ensure_connection()
-    if connection.queries_logged:
-        connection.queries_log.append({"sql": text, "time": "0"})
-    connection.validate_no_broken_transaction()
+    mine = connection_for(text)
     kind: Any = psycopg.Cursor if prepared else psycopg.ClientCursor
-    with connection.wrap_database_errors, kind(connection.connection) as cursor:
+    with mine.wrap_database_errors, kind(mine.connection) as cursor:
         cursor.adapters.register_loader(TIME, TextLoader)
         cursor.adapters.register_loader("jsonb", _DocumentLoader)
         cursor.execute(text.encode(), params, prepare=prepared)
